@@ -242,6 +242,10 @@ enum umbra_emul_result {
 #define UMBRA_EMUL_PROBE	BIT(2)	/* write: check only, write nothing, data is NULL */
 #define UMBRA_EMUL_SYSTEM	BIT(3)	/* implicit supervisor access (descriptor table), */
 					/* whatever the CPL */
+#define UMBRA_EMUL_BULK		BIT(4)	/* several elements of INS or OUTS within a page: */
+					/* for plain memory only. Anything else returns */
+					/* UMBRA_EMUL_UNHANDLED and is asked again for */
+					/* one element */
 
 struct umbra_emul;
 
@@ -268,17 +272,18 @@ struct umbra_emul;
  *
  * @fetch:	read @len bytes of code at @linear, never across a page boundary.
  *		A page fault is reported for @linear
- * @read:	read @len (1..64) bytes; may cross a page boundary. A page fault is
- *		reported for the first byte that faults. Flags: UMBRA_EMUL_RMW,
- *		UMBRA_EMUL_LOCKED, UMBRA_EMUL_SYSTEM
- * @write:	write @len (1..512) bytes; may cross a page boundary. Everything is
- *		checked, on both pages, before the first byte changes; more than one
- *		aligned power of two need not be atomic, but an aligned one of up to 8
- *		bytes must be. Flags: UMBRA_EMUL_PROBE, UMBRA_EMUL_SYSTEM
+ * @read:	read @len (1..32, with UMBRA_EMUL_BULK up to 512) bytes; may cross a page
+ *		boundary. A page fault is reported for the first byte that faults.
+ *		Flags: UMBRA_EMUL_RMW, _LOCKED, _SYSTEM, _BULK
+ * @write:	write @len (1..32, with UMBRA_EMUL_BULK up to 512) bytes; may cross a
+ *		page boundary. Everything is checked, on both pages, before the first
+ *		byte changes. A naturally aligned write of up to 8 bytes is atomic.
+ *		Flags: UMBRA_EMUL_PROBE, _SYSTEM, _BULK
  * @cmpxchg:	if the @len (1, 2, 4, 8 or 16) bytes at @linear equal @old, replace
  *		them by @new, atomically. UMBRA_EMUL_RETRY when they do not. May cross a
  *		page or cache line boundary (a split lock), where the caller may
- *		fall back to something weaker. Permissions as for @write. MMIO: a write
+ *		fall back to something weaker. Permissions as for @write. MMIO: a write.
+ *		Flags: UMBRA_EMUL_SYSTEM
  * @get_segment: read a segment register or descriptor table register
  * @set_segment: load one, all fields; FS and GS bases are part of it
  * @get_cr:	read CR0, CR2, CR3, CR4 or CR8; CPL and the number are checked already
@@ -312,7 +317,7 @@ struct umbra_emul_ops {
 	int (*write)(struct umbra_emul *c, u64 linear, const void *data, unsigned int len,
 		     unsigned int flags);
 	int (*cmpxchg)(struct umbra_emul *c, u64 linear, const void *old, const void *new,
-		       unsigned int len);
+		       unsigned int len, unsigned int flags);
 
 	int (*get_segment)(struct umbra_emul *c, unsigned int seg, struct umbra_emul_seg *s);
 	int (*set_segment)(struct umbra_emul *c, unsigned int seg,
