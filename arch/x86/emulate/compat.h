@@ -47,6 +47,7 @@ typedef int64_t s64;
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define fallthrough		__attribute__((__fallthrough__))
 #define noinline		__attribute__((__noinline__))
+#undef __always_inline
 #define __always_inline		inline __attribute__((__always_inline__))
 #define __must_check		__attribute__((__warn_unused_result__))
 
