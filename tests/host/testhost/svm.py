@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""An AMD-V host: QEMU's own emulation (TCG) of a PC."""
+
+import shutil
+import subprocess
+
+from .cache import HostError
+
+NAME = "svm"
+CPU_MODEL = "max,la57=off"
+SMP = 2
+
+# With these, an instruction is a nanosecond and nothing depends on real time:
+# a run repeats bit for bit, and RDTSC counts instructions.
+_COUNT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm", "-seed", "1"]
+
+
+def start(machine):
+    """Start the emulator for a Machine; return its process.
+
+    The first serial port is the kernel log, a file; the second is a socket
+    that carries the command's input and output.
+    """
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        raise HostError("qemu-system-x86_64 is missing: run 'scripts/deps host'")
+    args = [qemu, "-nodefaults", "-no-user-config", "-accel", "tcg", "-M", "q35",
+            "-cpu", machine.cpu_model or CPU_MODEL, "-m", machine.memory,
+            "-display", "none", "-no-reboot",
+            "-kernel", machine.kernel.vmlinux, "-initrd", machine.initrd,
+            "-append", machine.append,
+            "-chardev", f"file,id=log,path={machine.log}", "-serial", "chardev:log",
+            "-chardev", f"socket,id=line,fd={machine.line.fileno()}", "-serial", "chardev:line"]
+    args += _COUNT if machine.count else ["-smp", str(machine.smp)]
+    with open(machine.errors, "wb") as errors:
+        return subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                                pass_fds=[machine.line.fileno()], start_new_session=True)
