@@ -8,8 +8,8 @@
  * The line carries frames: a type, a length (16 bits, little-endian), that many
  * bytes. From here: 'r' the command runs, 'o' and 'e' its output and errors,
  * 'a' so many bytes of input were consumed (16 bits), 'x' its exit status (one
- * byte), 'm' the host itself failed and why, 'q' the host is about to switch
- * off. To here: 'i' input (none: end of input), 'w' size of the terminal (rows
+ * byte), 'F' the name of a file that the user wants and 'f' its content, 'm' the
+ * host itself failed and why, 'q' the host is about to switch off. To here: 'i' input (none: end of input), 'w' size of the terminal (rows
  * and columns, 16 bits each). No more than WINDOW bytes of input are under way
  * at a time, since a serial port has no flow control.
  */
@@ -119,13 +119,13 @@ static void set_size(int terminal, const uint8_t *rows_columns)
 }
 
 /*
- * The command as the test host's user gave it: lines "name value" that say how
- * to run it, an empty line, then arguments and, after an empty one, environment,
- * each ended by a zero byte, preceded by their numbers.
+ * The command as the test host's user gave it: a line of "name value" pairs, then
+ * so many arguments, settings of the environment and names of files to send when
+ * it has ended, each closed by a zero byte.
  */
 struct command {
 	bool terminal, input;
-	char **argv, **envp;
+	char **argv, **envp, **files;
 };
 
 static char **take_strings(char **at, size_t n)
@@ -142,7 +142,7 @@ static char **take_strings(char **at, size_t n)
 static void read_command(struct command *cmd)
 {
 	int terminal, input, used = 0;
-	size_t args, env;
+	size_t args, env, files;
 	struct stat st;
 	char *text, *at;
 	int fd;
@@ -154,14 +154,15 @@ static void read_command(struct command *cmd)
 	if (read(fd, text, st.st_size) != st.st_size)
 		goto bad;
 	close(fd);
-	if (sscanf(text, "terminal %d input %d args %zu env %zu\n%n",
-		   &terminal, &input, &args, &env, &used) != 4 || !used)
+	if (sscanf(text, "terminal %d input %d args %zu env %zu files %zu\n%n",
+		   &terminal, &input, &args, &env, &files, &used) != 5 || !used)
 		goto bad;
 	at = text + used;
 	cmd->terminal = terminal;
 	cmd->input = input;
 	cmd->argv = take_strings(&at, args);
 	cmd->envp = take_strings(&at, env);
+	cmd->files = take_strings(&at, files);
 	return;
 bad:
 	send_failure("the host has no command to run: %s: %s", COMMAND, strerror(errno));
@@ -338,6 +339,24 @@ static int serve(const struct command *cmd, pid_t pid, int fds[3], int children)
 	return status;
 }
 
+/* Send the files that the user asked for; one that is not there is left out. */
+static void send_files(char **names)
+{
+	char buf[FRAME_MAX];
+	ssize_t n;
+
+	for (; *names; names++) {
+		int fd = open(*names, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		send_frame('F', *names, strlen(*names));
+		while ((n = read(fd, buf, sizeof(buf))) > 0)
+			send_frame('f', buf, n);
+		close(fd);
+	}
+}
+
 /* Name a process that is still there, other than this one and the kernel's. */
 static pid_t survivor(char *name, size_t size)
 {
@@ -454,5 +473,6 @@ int main(int argc, char **argv)
 	status = serve(&cmd, pid, fds, children);
 	code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	send_frame('x', &code, 1);
+	send_files(cmd.files);
 	switch_off();
 }

@@ -195,6 +195,13 @@ def split_file(argument):
     return source, os.path.normpath(os.path.join("/root", target))
 
 
+def split_fetch(argument):
+    """Split SRC[:DST] into the path on the host and the path here."""
+    source, _, target = argument.partition(":")
+    source = os.path.normpath(os.path.join("/root", source))
+    return source, target or os.path.basename(source)
+
+
 def _run_archive(path, command, files, module, parameters):
     """The archive of this run: the command, its files, umbra.ko."""
     with Archive(path) as archive:

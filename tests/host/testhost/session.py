@@ -74,9 +74,9 @@ def _command_file(options):
     for setting in options.env:
         name, _, value = setting.partition("=")
         env[name] = value
-    strings = options.command + [f"{k}={v}" for k, v in env.items()]
+    strings = options.command + [f"{k}={v}" for k, v in env.items()] + list(options.fetch)
     head = (f"terminal {int(options.terminal)} input {int(options.input)} "
-            f"args {len(options.command)} env {len(env)}\n")
+            f"args {len(options.command)} env {len(env)} files {len(options.fetch)}\n")
     return head.encode() + b"".join(os.fsencode(s) + b"\0" for s in strings)
 
 
@@ -116,6 +116,7 @@ class Session:
         self.failure = None
         self.timed_out = False
         self.finished = False
+        self._fetched = None
 
     def _handle(self, kind, data):
         if kind == "r":
@@ -128,10 +129,24 @@ class Session:
         elif kind == "x":
             self.status = data[0]
             self._running = False
+        elif kind == "F":
+            self._fetch(self._options.fetch[os.fsdecode(data)])
+        elif kind == "f":
+            self._fetched.write(data)
         elif kind == "m" and not self.failure:
             self.failure = data.decode("utf-8", "replace")
         elif kind == "q":
+            self._fetch(None)
             self.finished = True
+
+    def _fetch(self, path):
+        """Write what follows into this file; None ends the last one."""
+        if self._fetched:
+            self._fetched.close()
+        try:
+            self._fetched = open(path, "wb") if path else None  # pylint: disable=consider-using-with
+        except OSError as error:
+            raise HostError(f"{path}: {error.strerror}") from error
 
     def _send_size(self, *_):
         if self._options.terminal and self._running:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What can be made: "make help".
+
+KVER	?= $(shell uname -r)
+KDIR	?= /lib/modules/$(KVER)/build
+HOST	?= svm
+KERNEL	?= 6.1
+PREFIX	?= /usr/local
+
+# For the kernel's own build system, which reads Kbuild and not this file.
+KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR)
+
+# Without headers there is no module, but still all the rest.
+all: $(if $(wildcard $(KDIR)/Makefile),module,no-module) vmctl
+
+help:
+	@echo 'make                 umbra.ko for the running kernel (KVER=, KDIR= for another), and vmctl'
+	@echo 'make module, vmctl   only one of them'
+	@echo 'make demo            boot a Linux guest on an emulated AMD-V host, with nested and with'
+	@echo '                     shadow paging (KERNEL=6.1|6.12; HOST=this: on this machine)'
+	@echo 'make check           every test there is'
+	@echo 'make check-unit, check-build, check-lint, check-system     one part of it'
+	@echo 'make lint            the same as check-lint'
+	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
+	@echo 'make clean           remove what was built'
+	@echo 'make distclean       also remove what was downloaded and cached'
+
+no-module:
+	@echo 'umbra.ko is not built: no kernel headers in $(KDIR).' >&2
+	@echo 'Install linux-headers-$(KVER), or name others with KVER= or KDIR=.' >&2
+
+$(KDIR)/Makefile: no-module
+	@exit 1
+
+module: $(KDIR)/Makefile
+	$(KBUILD) modules
+
+vmctl:
+	$(MAKE) -C userland
+
+demo:
+	@scripts/deps build host
+	@tests/host/demo --host $(HOST) --kernel $(KERNEL)
+
+check:
+	@scripts/deps
+	@tests/check
+
+check-unit check-build check-lint check-system:
+	@scripts/deps
+	@tests/check $(@:check-%=%)
+
+lint: check-lint
+
+inst# Without headers there is no module, but still all the rest.
+all: $(if $(wildcard $(KDIR)/Makefile),module,no-module) vmctl
+	$(KBUILD) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
+	$(if $(DESTDIR),,depmod $(KVER))
+	$(MAKE) -C userland install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+
+clean:
+	[ ! -e $(KDIR)/Makefile ] || $(KBUILD) clean
+	$(MAKE) -C userland clean
+
+distclean: clean
+	rm -rf .cache
+
+.PHONY: all help module no-module vmctl demo check check-unit check-build check-lint check-system lint \
+	install clean distclean
