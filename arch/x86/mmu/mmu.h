@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The MMU: the tables that map a guest's memory, nested or shadow.
+ *
+ * Documentation/mmu.rst explains them; the inside is in internal.h. Unless said
+ * otherwise a function that takes a vCPU is called by the thread that runs it,
+ * with vcpu->mutex held, in the monitor's address space, and may sleep.
+ */
+#ifndef UMBRA_MMU_H
+#define UMBRA_MMU_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <umbra/umbra.h>
+#include "format.h"
+
+struct umbra_vm;
+struct umbra_vcpu;
+struct umbra_slot;
+struct umbra_exception;
+struct umbra_mmu_page;
+struct umbra_mmu_strategy;
+struct umbra_rmap;
+
+/*
+ * How memory is accessed, where a function takes @access: X86_PF_WRITE,
+ * X86_PF_USER and X86_PF_INSTR of <asm/trap_pf.h>, and
+ */
+#define UMBRA_ACCESS_IMPLICIT	BIT(16)	/* by the CPU itself, to a system structure: never user */
+
+/* Counters; names in stats.c. */
+enum umbra_mmu_stat {
+	UMBRA_MMU_PAGES_MADE,		/* table pages allocated */
+	UMBRA_MMU_PAGES_ZAPPED,
+	UMBRA_MMU_PAGES_RECLAIMED,	/* zapped because there were too many */
+	UMBRA_MMU_PAGES_REUSED,		/* found in the hash when needed again */
+	UMBRA_MMU_FAULTS,		/* leaves mapped by a fault */
+	UMBRA_MMU_FAULTS_SPURIOUS,	/* the entry was right already */
+	UMBRA_MMU_FAULTS_GUEST,		/* the guest's own */
+	UMBRA_MMU_FAULTS_RETRIED,	/* memory or tables changed meanwhile */
+	UMBRA_MMU_FAULTS_MMIO,
+	UMBRA_MMU_FAULTS_TABLE,		/* writes to write-protected guest tables */
+	UMBRA_MMU_LEAVES_LARGE,
+	UMBRA_MMU_LEAVES_ZAPPED,
+	UMBRA_MMU_RMAP_LISTS,		/* a second leaf for the same page */
+	UMBRA_MMU_RMAP_RECYCLED,	/* too many leaves for the same page */
+	UMBRA_MMU_GUEST_WRITES,		/* emulated writes to shadowed tables */
+	UMBRA_MMU_WRITE_FLOODS,		/* tables given up after many of them */
+	UMBRA_MMU_UNSYNCS,		/* leaf tables made writable for the guest */
+	UMBRA_MMU_SYNCS,		/* ... and read again */
+	UMBRA_MMU_SYNC_ENTRIES,		/* entries that had changed */
+	UMBRA_MMU_INVLPGS,
+	UMBRA_MMU_PREFETCHES,
+	UMBRA_MMU_CR3_LOADS,
+	UMBRA_MMU_ROOTS_CACHED,		/* CR3 loads that found a previous root */
+	UMBRA_MMU_ROOTS_MADE,
+	UMBRA_MMU_FLUSHES,		/* of all vCPUs */
+	UMBRA_MMU_NOTIFIER_ZAPS,	/* ranges the host took back */
+	UMBRA_MMU_NR_STATS
+};
+
+/* What a slot carries for the MMU: one array for each leaf level. */
+struct umbra_mmu_slot {
+	struct umbra_rmap *rmap[3];	/* leaves of that level, by page of that size */
+	u32 *tables[2];			/* by 2 MiB and 1 GiB: shadowed guest tables inside */
+};
+
+struct umbra_mmu_vm {
+	const struct umbra_mmu_strategy *strategy;
+	/* All below under mmu_lock, or pages_lock where it is held for reading. */
+	spinlock_t pages_lock;
+	struct hlist_head *hash;	/* table pages that shadow a guest's, by gfn */
+	struct list_head pages;		/* all table pages, newest first */
+	unsigned int nr_pages;
+	unsigned int max_pages;
+	struct umbra_mmu_page *root;	/* nested: the one root */
+	struct umbra_paging host;	/* nested: the format of our own tables */
+	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
+	u64 stat[UMBRA_MMU_NR_STATS];
+};
+
+/*
+ * What tells table pages for the same gfn apart. The word is compared as a
+ * whole, so every bit counts and unused ones are 0.
+ */
+union umbra_mmu_role {
+	u64 word;
+	struct {
+		u64 level:3;
+		u64 format:3;		/* enum umbra_format_id of the guest's table */
+		u64 direct:1;		/* maps gfns one to one; no guest table behind it */
+		u64 quadrant:2;		/* 32-bit paging: which part of the guest's table */
+		u64 access:3;		/* UMBRA_ACC_* that the way to here grants */
+		u64 key:4;		/* direct: protection key of the large page */
+		u64 pse:1;		/* CR4.PSE */
+		u64 nxe:1;		/* EFER.NXE */
+		u64 wp:1;		/* CR0.WP */
+		u64 nowp_smep:1;	/* CR4.SMEP, while CR0.WP is 0 */
+		u64 nowp_exact:1;	/* SMAP or PKE, while CR0.WP is 0 */
+	};
+};
+
+#define UMBRA_MMU_ROOTS		8
+
+/*
+ * A root this vCPU has used. A PAE root has four table pages, the others one.
+ * Each holds a count on its pages, so that they are not freed, but they may be
+ * zapped at any time and are then marked invalid.
+ */
+struct umbra_mmu_root {
+	bool valid;
+	union umbra_mmu_role role;
+	u64 cr3;			/* without the bits that are no address */
+	u64 pdpte[4];			/* PAE: those it was made from */
+	struct umbra_mmu_page *page[4];
+};
+
+#define UMBRA_MMU_CACHE		40
+
+/* Objects allocated while it is allowed to sleep. */
+struct umbra_mmu_cache {
+	unsigned int count;
+	void *object[UMBRA_MMU_CACHE];
+};
+
+struct umbra_mmu_vcpu {
+	struct umbra_paging paging;	/* the guest's, as of the registers below */
+	u64 cr0, cr4, efer;
+	u8 maxphyaddr;
+
+	/* Shadow paging */
+	union umbra_mmu_role role;	/* of a root, as of the same registers */
+	struct umbra_mmu_root root;
+	struct umbra_mmu_root previous[UMBRA_MMU_ROOTS];
+	unsigned int next_previous;
+	u64 *pae_table;			/* the four entries the CPU's CR3 points to */
+	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
+
+	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page */
+	struct umbra_mmu_cache tables;	/* zeroed pages */
+	struct umbra_mmu_cache rmaps;
+
+	u64 stat[UMBRA_MMU_NR_STATS];
+};
+
+/* mmu.c */
+int umbra_mmu_module_init(void);
+void umbra_mmu_module_exit(void);
+int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging);
+void umbra_mmu_vm_destroy(struct umbra_vm *vm);
+int umbra_mmu_vcpu_create(struct umbra_vcpu *vcpu);
+void umbra_mmu_vcpu_free(struct umbra_vcpu *vcpu);
+int umbra_mmu_slot_alloc(struct umbra_slot *slot);
+void umbra_mmu_slot_free(struct umbra_slot *slot);
+unsigned int umbra_mmu_stats(struct umbra_vm *vm, struct umbra_stat *out, unsigned int max);
+
+/*
+ * All vCPUs are stopped, or the monitor's memory is going away. Takes mmu_lock.
+ * Drops every table; also called whenever slots change.
+ */
+void umbra_mmu_zap_all(struct umbra_vm *vm);
+
+/* notifier.c: called by the MMU notifier with mmu_lock held for writing. */
+bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
+bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
+bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
+
+/*
+ * Dirty log: from now on the first write to each page (of the slot, or of those
+ * of the 64 from gfn whose bit is set in mask) faults and is noted by
+ * umbra_mark_dirty(). mmu_lock is held for writing. _slot flushes TLBs itself;
+ * after a run of _gfns the caller calls umbra_mmu_flush() once, before it hands
+ * out the log.
+ */
+void umbra_mmu_write_protect_slot(struct umbra_vm *vm, struct umbra_slot *slot);
+void umbra_mmu_write_protect_gfns(struct umbra_vm *vm, struct umbra_slot *slot, u64 gfn, u64 mask);
+void umbra_mmu_flush(struct umbra_vm *vm);
+
+/* The guest's control registers. */
+void umbra_mmu_reset_context(struct umbra_vcpu *vcpu);
+int umbra_mmu_load_pdptes(struct umbra_vcpu *vcpu, u64 cr3);
+void umbra_mmu_new_cr3(struct umbra_vcpu *vcpu);
+void umbra_mmu_invlpg(struct umbra_vcpu *vcpu, u64 gva);
+void umbra_mmu_invpcid(struct umbra_vcpu *vcpu, unsigned int type, u16 pcid, u64 gva);
+void umbra_mmu_flush_guest(struct umbra_vcpu *vcpu);
+
+int umbra_mmu_load(struct umbra_vcpu *vcpu);
+int umbra_mmu_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code);
+
+/* walk.c */
+int umbra_mmu_translate(struct umbra_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
+			struct umbra_exception *e);
+
+/*
+ * Memory at gpa has just been written by the executor or by the module on the
+ * guest's behalf. Cheap when no guest table is shadowed there.
+ */
+void umbra_mmu_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
+
+/*
+ * The executor cannot do a write that was trapped because gpa is in a shadowed
+ * table. Stop shadowing it, so that the guest can do it. False if nothing was
+ * shadowed there, or if the same instruction has been here just before.
+ */
+bool umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
+
+#endif /* UMBRA_MMU_H */
