@@ -52,8 +52,7 @@ check-unit check-build check-lint check-system:
 
 lint: check-lint
 
-inst# Without headers there is no module, but still all the rest.
-all: $(if $(wildcard $(KDIR)/Makefile),module,no-module) vmctl
+install: module vmctl
 	$(KBUILD) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(KVER))
 	$(MAKE) -C userland install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
@@ -61,6 +60,7 @@ all: $(if $(wildcard $(KDIR)/Makefile),module,no-module) vmctl
 clean:
 	[ ! -e $(KDIR)/Makefile ] || $(KBUILD) clean
 	$(MAKE) -C userland clean
+	$(MAKE) -C tests/guests/bare clean
 
 distclean: clean
 	rm -rf .cache

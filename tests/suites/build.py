@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The module against every kernel, with gcc and clang; vmctl; the test guests."""
+
+import re
+from pathlib import Path
+
+from testhost import cache, kernels, sources
+from testhost.cache import HostError
+
+CLANG = Path(__file__).with_name("clang-kernel")
+FLAVOURS = (kernels.HOST_FLAVOUR, kernels.GUEST_FLAVOUR)
+
+# Debian's headers come without vmlinux, and of another build of the compiler.
+_NOISE = re.compile(r"Skipping BTF generation|the compiler differs from|"
+                    r"The kernel was built by|You are using:|"
+                    r"make\[?\d*\]?: warning: .*jobserver")
+
+
+def no_warnings(output):
+    """Return the first warning that a compiler, linker or objtool gave."""
+    for line in output.splitlines():
+        if re.search(r"\bwarning:", line, re.I) and not _NOISE.search(line):
+            return f"warnings are not allowed: {line.strip()}"
+    return ""
+
+
+def _module(report, version, flavour, compiler):
+    name = f"build umbra.ko {version} {flavour} {compiler}"
+    if not report.wanted(name):
+        return
+    release, kdir = kernels.headers(version, flavour)
+    work = cache.ROOT / "work" / f"matrix-{release}-{compiler}"
+    args = ["make", "-j2", "--no-print-directory", "-C", kdir, f"M={work}", "W=1", "modules"]
+    if compiler == "clang":
+        # No objtool: this clang cannot make the thunks it looks for.
+        args += [f"CC={CLANG}", "objtool=true"]
+    with cache.lock(work.name):
+        # From scratch: warnings come only from what is compiled.
+        sources.sync({}, work)
+        for old in work.rglob("*.o"):
+            old.unlink()
+        sources.sync(sources.snapshot(sources.MODULE), work)
+        report.command(name, args, no_warnings)
+
+
+def run(report):
+    """Build everything in copies of the sources."""
+    for version in kernels.VERSIONS:
+        for flavour in FLAVOURS:
+            for compiler in ("gcc", "clang"):
+                try:
+                    _module(report, version, flavour, compiler)
+                except HostError as error:
+                    report.failed(f"build umbra.ko {version} {flavour} {compiler}", str(error))
+    for compiler in ("gcc", "clang"):
+        work = cache.ROOT / "work" / f"matrix-userland-{compiler}"
+        with cache.lock(work.name):
+            sources.sync({}, work)
+            for old in work.rglob("*.o"):
+                old.unlink()
+            sources.sync(sources.snapshot(sources.USERLAND), work)
+            report.command(f"build vmctl {compiler}",
+                           ["make", "-j2", "-C", work / "userland", f"CC={compiler}"], no_warnings)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What reads the sources and complains: each tool is a test and must be silent."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from testhost import cache, debian, kernels, sources
+from testhost.cache import REPO, HostError
+
+# checkpatch is about patches to Linux. What it says of paths, MAINTAINERS and the
+# Linux tree does not apply; the rest does. In user space, what Linux offers in
+# place of the C library is not there, and camel case is the library's.
+CHECKPATCH = ["--no-tree", "--strict", "--terse", "--no-summary", "--show-types", "-f",
+              "--max-line-length=100", "--ignore", "FILE_PATH_CHANGES,SPDX_LICENSE_TAG"]
+USERLAND_IGNORES = ("PREFER_KERNEL_TYPES,CAMELCASE,PREFER_DEFINED_ATTRIBUTE_MACRO,VOLATILE,"
+                    "SSCANF_TO_KSTRTO,STRCPY,STRLCPY,ENOSYS,AVOID_EXTERNS,CONST_STRUCT,"
+                    "USLEEP_RANGE,NEW_TYPEDEFS,ARRAY_SIZE,FUNCTION_ARGUMENTS,INLINE")
+KERNEL = ("kmod", "arch", "uapi")
+USERLAND = ("userland",)
+
+
+def tracked(*patterns):
+    """Return the files that git knows and that exist, as patterns select them."""
+    done = subprocess.run(["git", "-C", REPO, "ls-files", "-co", "--exclude-standard", "--",
+                           *patterns], check=True, text=True, capture_output=True)
+    return [line for line in sorted(set(done.stdout.splitlines())) if (REPO / line).is_file()]
+
+
+def _silent(output):
+    return "must say nothing" if output.strip() else ""
+
+
+def checkpatch():
+    """Return checkpatch.pl, from the source package of Linux 6.1."""
+    version = debian.version("linux-source-6.1")
+
+    def build(into):
+        unpacked = into / "unpacked"
+        unpacked.mkdir()
+        debian.unpack("linux-source-6.1", version, unpacked)
+        tarball = debian.the_one(unpacked, "usr/src/linux-source-*.tar.xz")
+        subprocess.run(["tar", "-xJf", tarball, "-C", into, "--strip-components=1", "--wildcards",
+                        "*/scripts/checkpatch.pl", "*/scripts/spelling.txt",
+                        "*/scripts/const_structs.checkpatch"], check=True)
+        subprocess.run(["rm", "-r", unpacked], check=True)
+
+    return cache.entry("checkpatch", version, build) / "scripts/checkpatch.pl"
+
+
+def _sparse(report, version):
+    name = f"lint sparse {version}"
+    if not report.wanted(name):
+        return
+    release, kdir = kernels.headers(version)
+    work = cache.ROOT / "work" / f"sparse-{release}"
+
+    def ours(output):
+        # Linux' own headers have findings of their own.
+        found = [line for line in output.splitlines()
+                 if line.startswith(str(work)) and re.search(r": (warning|error):", line)]
+        return "\n".join(found)
+
+    with cache.lock(work.name):
+        sources.sync(sources.snapshot(sources.MODULE), work)
+        report.command(name, ["make", "-j2", "--no-print-directory", "-C", kdir, f"M={work}",
+                              "C=2", "CF=-D__CHECK_ENDIAN__", "modules"], ours)
+
+
+def _scripts():
+    """Return the tracked files that are shell scripts."""
+    found = []
+    for name in tracked():
+        with open(REPO / name, "rb") as f:
+            first = f.readline()
+        if re.match(rb"#!.*\b(ba)?sh\b", first) or (
+                name.startswith("tests/system/") and name.endswith(".sh")):
+            found.append(name)
+    return found
+
+
+def run(report):
+    """Run every tool over its files."""
+    try:
+        for version in kernels.VERSIONS:
+            _sparse(report, version)
+        if report.wanted("lint checkpatch"):
+            script = checkpatch()
+            for what, parts, more in (("kernel", KERNEL, []),
+                                      ("userland", USERLAND, ["--ignore", USERLAND_IGNORES])):
+                files = [f for part in parts for f in tracked(part) if f.endswith((".c", ".h", ".S"))]
+                report.command(f"lint checkpatch {what}",
+                               ["perl", script, *CHECKPATCH, *more, *files], _silent, cwd=REPO)
+    except HostError as error:
+        report.failed("lint", str(error))
+    report.command("lint shellcheck", ["shellcheck", *_scripts()], _silent, cwd=REPO)
+    report.command("lint codespell",
+                   ["codespell", "--ignore-words", Path(__file__).with_name("spelling"),
+                    *(f for f in tracked() if not f.startswith(".cache"))], _silent, cwd=REPO)

@@ -1,0 +1,11 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# With 5-level paging on the host, guests of 5 and of 4 levels.
+# each: PAGING=nested,shadow
+# each: ARG=la57,no5lvl
+# host: --cpu-model max
+. ./lib.sh
+
+linux 6.1 "quiet $ARG" --paging "$PAGING"
+expect_status 0
+expect "^WORKLOAD OK"
