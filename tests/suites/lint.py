@@ -8,16 +8,16 @@ from pathlib import Path
 from testhost import cache, debian, kernels, sources
 from testhost.cache import REPO, HostError
 
-# checkpatch is about patches to Linux. What it says of paths, MAINTAINERS and the
-# Linux tree does not apply; the rest does. In user space, what Linux offers in
-# place of the C library is not there, and camel case is the library's.
+# checkpatch is about patches to Linux: what it says of paths in Linux' tree does
+# not apply. The rest does, but for what Linux' headers offer and those of a C
+# library do not, which goes for the ABI, too; and its spelling (codespell has that).
 CHECKPATCH = ["--no-tree", "--strict", "--terse", "--no-summary", "--show-types", "-f",
-              "--max-line-length=100", "--ignore", "FILE_PATH_CHANGES,SPDX_LICENSE_TAG"]
-USERLAND_IGNORES = ("PREFER_KERNEL_TYPES,CAMELCASE,PREFER_DEFINED_ATTRIBUTE_MACRO,VOLATILE,"
-                    "SSCANF_TO_KSTRTO,STRCPY,STRLCPY,ENOSYS,AVOID_EXTERNS,CONST_STRUCT,"
-                    "USLEEP_RANGE,NEW_TYPEDEFS,ARRAY_SIZE,FUNCTION_ARGUMENTS,INLINE")
-KERNEL = ("kmod", "arch", "uapi")
-USERLAND = ("userland",)
+              "--max-line-length=100"]
+IGNORED = "FILE_PATH_CHANGES,TYPO_SPELLING"
+NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCANF_TO_KSTRTO,"
+              "ENOSYS,EMBEDDED_FUNCTION_NAME,VOLATILE,ARRAY_SIZE,CAMELCASE")
+KERNEL = ("kmod", "arch")
+USERLAND = ("userland", "uapi", "tests/guests/linux", "tests/host")
 
 
 def tracked(*patterns):
@@ -86,14 +86,17 @@ def run(report):
             _sparse(report, version)
         if report.wanted("lint checkpatch"):
             script = checkpatch()
-            for what, parts, more in (("kernel", KERNEL, []),
-                                      ("userland", USERLAND, ["--ignore", USERLAND_IGNORES])):
+            for what, parts, ignored in (("kernel", KERNEL, IGNORED),
+                                         ("userland", USERLAND, f"{IGNORED},{NOT_KERNEL}")):
                 files = [f for part in parts for f in tracked(part) if f.endswith((".c", ".h", ".S"))]
                 report.command(f"lint checkpatch {what}",
-                               ["perl", script, *CHECKPATCH, *more, *files], _silent, cwd=REPO)
+                               ["perl", script, *CHECKPATCH, "--ignore", ignored, *files], _silent, cwd=REPO)
     except HostError as error:
         report.failed("lint", str(error))
-    report.command("lint shellcheck", ["shellcheck", *_scripts()], _silent, cwd=REPO)
+    report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
+    programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites"]
+    report.command("lint pylint", ["/usr/bin/pylint", "--rcfile", REPO / "tests/suites/pylintrc",
+                                   *programs], cwd=REPO)
     report.command("lint codespell",
                    ["codespell", "--ignore-words", Path(__file__).with_name("spelling"),
                     *(f for f in tracked() if not f.startswith(".cache"))], _silent, cwd=REPO)

@@ -20,7 +20,6 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from testhost import cache, kernels, splat
 from testhost.cache import REPO
@@ -182,7 +181,7 @@ class Boot:
             left = [test for test in left if test.name not in results]
 
 
-def tests():
+def all_tests():
     """Return all tests that there are."""
     return [test for path in sorted(DIRECTORY.glob("*.sh")) if path.name != "lib.sh"
             for test in _parse(path)]
@@ -198,7 +197,7 @@ def run(report):
         if done.returncode:
             report.failed("build bare-metal guests", done.stdout)
     groups = {}
-    for test in tests():
+    for test in all_tests():
         groups.setdefault(test.host, []).append(test)
     boots = [Boot(report, kernel, host, group) for host, group in groups.items()
              for kernel in kernels.VERSIONS]
