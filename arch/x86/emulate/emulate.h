@@ -267,8 +267,9 @@ struct umbra_emul;
  * instruction commits, and the caller hands the data to user space later. A
  * callback that has no room returns UMBRA_EMUL_IO instead, and is asked again.
  *
- * String instructions do this once per element or per batch of elements;
- * @string_commit tells that what was kept belongs to the past.
+ * What was kept belongs to the past once umbra_emulate() returned anything but
+ * UMBRA_EMUL_IO, and from each @string_commit on: string instructions do all this
+ * once per element.
  *
  * @fetch:	read @len bytes of code at @linear, never across a page boundary.
  *		A page fault is reported for @linear
@@ -307,8 +308,8 @@ struct umbra_emul;
  * @get_vec:	read the low @len (16 or 32) bytes of vector register @reg
  * @set_vec:	write them; with @zero_upper also clear the rest of the register up to
  *		the longest vector XCR0 enables, else leave it alone
- * @string_commit: an element (or batch) of a string instruction is committed in
- *		the registers and another may follow within this call. Optional
+ * @string_commit: an element of a string instruction is committed in the
+ *		registers, and another one follows within this call. Optional
  */
 struct umbra_emul_ops {
 	int (*fetch)(struct umbra_emul *c, u64 linear, void *data, unsigned int len);
@@ -357,7 +358,7 @@ struct umbra_emul_ops {
 /**
  * struct umbra_emul_exception - an exception to inject
  * @vector:	X86_TRAP_*
- * @has_error:	whether @error_code is pushed
+ * @has_error:	whether @error_code is pushed (never in real mode)
  * @error_code:	error code
  * @address:	for #PF: the linear address, for CR2
  *
@@ -450,7 +451,7 @@ int __must_check umbra_emulate(struct umbra_emul *c);
  * umbra_emul_fault() - note an exception without address
  * @c:		the context
  * @vector:	X86_TRAP_*
- * @has_error:	whether it pushes an error code
+ * @has_error:	whether it pushes an error code in protected mode
  * @error_code:	the error code
  *
  * Return: UMBRA_EMUL_FAULT, to be returned by the caller in turn.
@@ -459,7 +460,7 @@ static inline int umbra_emul_fault(struct umbra_emul *c, unsigned int vector, bo
 				   u32 error_code)
 {
 	c->exc.vector = vector;
-	c->exc.has_error = has_error;
+	c->exc.has_error = has_error && (c->cr0 & X86_CR0_PE);
 	c->exc.error_code = error_code;
 	c->exc.address = 0;
 	return UMBRA_EMUL_FAULT;
