@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a guest is made of: a table of named tests. Each prints one line, PASS,
+ * FAIL or SKIP; the last line is DONE with the totals, then the machine is told
+ * to end through the debug-exit port.
+ */
+#ifndef LIB_TEST_H
+#define LIB_TEST_H
+
+#include "types.h"
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+/* Every guest defines these three. */
+extern const char guest_name[];
+extern const struct test guest_tests[];
+extern const int guest_test_count;
+
+#define GUEST(name, ...)						\
+	const char guest_name[] = name;					\
+	const struct test guest_tests[] = { __VA_ARGS__ };		\
+	const int guest_test_count = ARRAY_SIZE(guest_tests)
+
+/* Prints on the serial port: %s %c %d %u %x %lx %llx %p and widths like %08x. */
+void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void vformat(char *buf, size_t size, const char *fmt, va_list ap);
+
+/*
+ * Notes a failure of the running test when @ok is false; the text says what was
+ * expected and what was seen. Returns @ok.
+ */
+bool check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for a value, which is printed. */
+#define check_eq(seen, expected, what) ({				\
+	u64 __s = (seen), __e = (expected);				\
+	check(__s == __e, "%s: expected %llx, seen %llx", (what),	\
+	      (unsigned long long)__e, (unsigned long long)__s); })
+
+/* Marks the running test as not applicable here. */
+void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * The running test shows a fault of QEMU's TCG (bare, or under a hypervisor that
+ * runs on it, which the command line word "host=tcg" tells): failures count as a
+ * SKIP with @why there, and as failures everywhere else.
+ */
+void known_on_tcg(const char *why);
+
+/* Whether the running test has failed so far. */
+bool test_failed(void);
+
+/* Value of the command line's word key=VALUE, or NULL. */
+const char *option(const char *key);
+
+/* Ends the machine now: 0 is success. */
+void machine_exit(int status) __attribute__((noreturn));
+
+/* Prints FAIL for the running test and what the totals are, and ends the machine. */
+void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+#endif
