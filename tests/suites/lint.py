@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from testhost import cache, debian, kernels, sources
+from testhost import cache, debugkernel, kernels, sources
 from testhost.cache import REPO, HostError
 
 # checkpatch is about patches to Linux: what it says of paths in Linux' tree does
@@ -32,20 +32,8 @@ def _silent(output):
 
 
 def checkpatch():
-    """Return checkpatch.pl, from the source package of Linux 6.1."""
-    version = debian.version("linux-source-6.1")
-
-    def build(into):
-        unpacked = into / "unpacked"
-        unpacked.mkdir()
-        debian.unpack("linux-source-6.1", version, unpacked)
-        tarball = debian.the_one(unpacked, "usr/src/linux-source-*.tar.xz")
-        subprocess.run(["tar", "-xJf", tarball, "-C", into, "--strip-components=1", "--wildcards",
-                        "*/scripts/checkpatch.pl", "*/scripts/spelling.txt",
-                        "*/scripts/const_structs.checkpatch"], check=True)
-        subprocess.run(["rm", "-r", unpacked], check=True)
-
-    return cache.entry("checkpatch", version, build) / "scripts/checkpatch.pl"
+    """Return checkpatch.pl, which comes with Linux' source."""
+    return debugkernel.source("6.1") / "scripts/checkpatch.pl"
 
 
 def _sparse(report, version):

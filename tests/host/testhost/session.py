@@ -15,7 +15,7 @@ import time
 import tty
 from pathlib import Path
 
-from . import image, kernels, processors, sources, splat
+from . import debugkernel, image, kernels, processors, sources, splat
 from .cache import HostError
 from .channel import Channel
 
@@ -213,13 +213,17 @@ class Session:
 
 def _prepare(options, directory, line):
     """Build what is missing; return the Machine to start."""
-    kernel = kernels.host_kernel(options.kernel)
+    if options.debug:
+        kernel, headers = debugkernel.kernel(options.kernel), debugkernel.headers
+    else:
+        kernel, headers = kernels.host_kernel(options.kernel), kernels.headers
     archives = [image.root(kernel), image.guests()]
     if options.kvm:
         archives.append(image.kvm(kernel))
     module = None
     if options.module:
-        module = Path(options.module_file) if options.module_file else sources.module(options.kernel)
+        module = (Path(options.module_file) if options.module_file
+                  else sources.module(*headers(options.kernel)))
     vmctl = image.vmctl() if options.vmctl else None
     if vmctl:
         archives.append(vmctl)

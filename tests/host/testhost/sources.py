@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import cache, kernels
+from . import cache
 from .cache import HostError, say
 
 MODULE = ("Kbuild", "kmod", "arch", "uapi")
@@ -76,9 +76,8 @@ def _key(sources, *more):
                                  for part in (str(path), content)))
 
 
-def module(version, flavour=kernels.HOST_FLAVOUR):
-    """Return umbra.ko built for a kernel, without debug data."""
-    release, kdir = kernels.headers(version, flavour)
+def module(release, kdir):
+    """Return umbra.ko built for a kernel in its build directory, without debug data."""
     sources = snapshot(MODULE)
     if Path("Kbuild") not in sources:
         raise HostError("there is no Kbuild, so no umbra.ko to load (--no-module does without)")
@@ -90,7 +89,7 @@ def module(version, flavour=kernels.HOST_FLAVOUR):
         shutil.copy(work / "umbra.ko", into / "umbra.ko.debug")
         subprocess.run(["objcopy", "--strip-debug", work / "umbra.ko", into / "umbra.ko"], check=True)
 
-    return cache.entry(f"module-{release}", _key(sources, release, str(kdir.name)), build) / "umbra.ko"
+    return cache.entry(f"module-{release}", _key(sources, str(kdir)), build) / "umbra.ko"
 
 
 def vmctl():
