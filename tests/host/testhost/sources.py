@@ -48,6 +48,7 @@ def snapshot(parts):
 
 def sync(sources, into):
     """Make the source files of a work tree those of the snapshot."""
+    into.mkdir(parents=True, exist_ok=True)
     listing = into / ".sources"
     old = set(listing.read_text(encoding="utf-8").splitlines()) if listing.exists() else set()
     for gone in old - {str(path) for path in sources}:
