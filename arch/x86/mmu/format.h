@@ -54,11 +54,11 @@ enum umbra_format_id {
  * struct umbra_level - what one level of a paging format adds
  * @shift: lowest bit of the address that indexes a table of this level
  * @bits: how many bits index it
+ * @permissions: entries of this level hold permission and accessed bits; not so
+ *	the directory pointers of PAE paging
  * @leaf: bit that makes an entry a leaf; 0: never one, or, at level 1, always
  * @reserved: bits of a non-leaf entry that must be 0, whatever the capabilities
  * @leaf_reserved: bits of a leaf entry that must be 0, whatever the capabilities
- * @permissions: entries of this level hold permission and accessed bits; not so
- *	the directory pointers of PAE paging
  */
 struct umbra_level {
 	u8 shift;
@@ -72,10 +72,11 @@ struct umbra_level {
 /**
  * struct umbra_format - a paging format
  * @name: for people
- * @levels: level of the root
+ * @levels: level of the root, where nothing else says so
  * @entry_size: 4 or 8 bytes
  * @address_bits: bits of an address that are translated
  * @sign_extended: addresses must be canonical
+ * @key_shift: lowest bit of the protection key in a leaf, 0: none
  * @present: an entry is present if any of these bits is set
  * @writable: bit that allows writes
  * @user: bit that allows accesses from CPL 3, 0 where there is no such notion
@@ -86,8 +87,7 @@ struct umbra_level {
  * @global: leaf survives a load of CR3
  * @memory_type: bits of a leaf that say write-back, where that is not 0
  * @address: bits of the next table's or the page's address
- * @key_shift: lowest bit of the protection key in a leaf, 0: none
- * @level: by level, [1] to [@levels]
+ * @level: by level, from [1]
  */
 struct umbra_format {
 	const char *name;
@@ -124,6 +124,7 @@ extern const struct umbra_format umbra_formats[UMBRA_NR_FORMATS];
  * struct umbra_paging - a format as control registers and CPUID make it
  * @format: the format, NULL: paging is off
  * @id: which it is
+ * @levels: level of the root
  * @flags: UMBRA_PAGING_*
  * @may_leaf: by level: bit that makes a leaf, 0 where controls forbid it
  * @reserved: by level: bits of a non-leaf entry that must be 0
@@ -132,6 +133,7 @@ extern const struct umbra_format umbra_formats[UMBRA_NR_FORMATS];
 struct umbra_paging {
 	const struct umbra_format *format;
 	enum umbra_format_id id;
+	u8 levels;
 	u32 flags;
 	u64 may_leaf[UMBRA_MAX_LEVEL + 1];
 	u64 reserved[UMBRA_MAX_LEVEL + 1];
@@ -163,6 +165,6 @@ static __always_inline unsigned int umbra_index(const struct umbra_format *forma
 	return (addr >> l->shift) & ((1U << l->bits) - 1);
 }
 
-u64 umbra_leaf_address(const struct umbra_paging *paging, int level, u64 entry);
+u64 umbra_leaf_address(const struct umbra_format *f, int level, u64 entry);
 
 #endif /* UMBRA_MMU_FORMAT_H */

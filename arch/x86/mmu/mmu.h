@@ -66,16 +66,21 @@ struct umbra_mmu_slot {
 	u32 *tables[2];			/* by 2 MiB and 1 GiB: shadowed guest tables inside */
 };
 
+#define UMBRA_MMU_HASH_BITS	11
+
 struct umbra_mmu_vm {
 	const struct umbra_mmu_strategy *strategy;
+	struct umbra_paging host;	/* the format of our own tables */
 	/* All below under mmu_lock, or pages_lock where it is held for reading. */
 	spinlock_t pages_lock;
-	struct hlist_head *hash;	/* table pages that shadow a guest's, by gfn */
+	struct hlist_head *hash;	/* shadow: table pages by gfn */
 	struct list_head pages;		/* all table pages, newest first */
+	struct list_head zapped;	/* out of use, freed after the next flush */
 	unsigned int nr_pages;
+	unsigned int nr_zapped;
 	unsigned int max_pages;
+	u32 max_generation;		/* of the slots that max_pages was computed for, plus 1 */
 	struct umbra_mmu_page *root;	/* nested: the one root */
-	struct umbra_paging host;	/* nested: the format of our own tables */
 	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
 	u64 stat[UMBRA_MMU_NR_STATS];
 };

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The monitor's memory behind the guest's: which page, how large, may it be written? */
+#include <linux/sched/signal.h>
+#include "internal.h"
+
+/*
+ * How large does the host map this address? Read from the monitor's own page
+ * tables, which cannot go away while interrupts are off. The answer may be out
+ * of date at once; the MMU notifier's sequence, sampled before, tells.
+ */
+static int host_level(struct mm_struct *mm, unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t *pgdp, pgd;
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgdp = pgd_offset(mm, hva);
+	pgd = READ_ONCE(*pgdp);
+	if (pgd_none(pgd))
+		goto out;
+	p4dp = p4d_offset(pgdp, hva);
+	p4d = READ_ONCE(*p4dp);
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pudp = pud_offset(p4dp, hva);
+	pud = READ_ONCE(*pudp);
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(pudp, hva));
+	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}
+
+/**
+ * umbra_slot_max_level() - how large may leaves around a gfn be?
+ * @slot: the slot that holds it
+ * @gfn: guest frame number
+ *
+ * Large leaves must lie within the slot, be aligned in the monitor's memory as
+ * in the guest's, and hold no table of the guest's that is shadowed. With a
+ * dirty log each 4 KiB page counts. mmu_lock is held, or the answer is a hint.
+ *
+ * Return: 1 to UMBRA_SLOT_LEVELS.
+ */
+int umbra_slot_max_level(const struct umbra_slot *slot, gfn_t gfn)
+{
+	int level;
+
+	if (slot->dirty)
+		return 1;
+	for (level = 2; level <= UMBRA_SLOT_LEVELS; level++) {
+		unsigned long pages = umbra_level_pages(level);
+		gfn_t first = gfn & ~(pages - 1);
+		unsigned int shift = 9 * (level - 1);
+
+		if (((slot->hva >> PAGE_SHIFT) ^ slot->base) & (pages - 1))
+			break;
+		if (first < slot->base || first + pages > slot->base + slot->pages)
+			break;
+		if (slot->mmu.tables[level - 2][(gfn >> shift) - (slot->base >> shift)])
+			break;
+	}
+	return level - 1;
+}
+
+static void found(struct umbra_host_page *hp, bool writable)
+{
+	hp->pfn = page_to_pfn(hp->page);
+	hp->writable = writable;
+	hp->level = 1;
+}
+
+/**
+ * umbra_host_get() - get the page behind a gfn
+ * @vcpu: the vCPU, current->mm is the VM's
+ * @slot: the slot that holds @gfn
+ * @gfn: guest frame number
+ * @write: it will be written
+ * @max_level: larger mappings are of no interest
+ * @hp: the result
+ *
+ * A page that is only read may be shared with others, then it is not writable.
+ * May sleep. The page is held until umbra_host_put().
+ *
+ * Return: 0, -EINTR when a signal is pending, or why there is no page.
+ */
+int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn, bool write,
+		   int max_level, struct umbra_host_page *hp)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	bool writable = !(slot->flags & UMBRA_MEM_READONLY);
+	int ret;
+
+	hp->hva = umbra_slot_hva(slot, gfn);
+	hp->seq = READ_ONCE(vm->notifier_seq);
+	/* Pairs with invalidate_end(): the page is looked up after the sequence. */
+	smp_rmb();
+
+	if (!write && (!writable || !get_user_page_fast_only(hp->hva, FOLL_WRITE, &hp->page))) {
+		ret = get_user_pages_fast(hp->hva, 1, FOLL_HWPOISON, &hp->page);
+		writable = false;
+	} else if (write) {
+		ret = get_user_pages_fast(hp->hva, 1, FOLL_WRITE | FOLL_HWPOISON, &hp->page);
+	} else {
+		ret = 1;
+	}
+	if (unlikely(ret != 1)) {
+		if (signal_pending(current))
+			return -EINTR;
+		return ret < 0 ? ret : -EFAULT;
+	}
+	found(hp, writable);
+	if (max_level > 1)
+		hp->level = min(host_level(vm->mm, hp->hva), max_level);
+	return 0;
+}
+
+/**
+ * umbra_host_get_fast() - get the page behind a gfn if it is there
+ * @vcpu: the vCPU, current->mm is the VM's
+ * @slot: the slot that holds @gfn
+ * @gfn: guest frame number
+ * @write: it must be writable
+ * @hp: the result
+ *
+ * Does not sleep; mmu_lock is held for writing, and so an invalidation that
+ * begins later finds what is mapped now.
+ *
+ * Return: false if it is not mapped, or just being invalidated.
+ */
+bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
+			 bool write, struct umbra_host_page *hp)
+{
+	hp->hva = umbra_slot_hva(slot, gfn);
+	if (umbra_host_busy(vcpu->vm, hp->hva))
+		return false;
+	if (!get_user_page_fast_only(hp->hva, write ? FOLL_WRITE : 0, &hp->page))
+		return false;
+	found(hp, write);
+	return true;
+}
+
+/**
+ * umbra_host_put() - let go of the page
+ * @hp: what umbra_host_get() found
+ *
+ * From now on the MMU notifier keeps the mapping honest. A page that the guest
+ * may write counts as dirty from here to the invalidation that precedes every
+ * cleaning of it. May sleep.
+ */
+void umbra_host_put(struct umbra_host_page *hp)
+{
+	if (hp->writable && !PageDirty(hp->page)) {
+		if (PageAnon(hp->page))
+			SetPageDirty(hp->page);
+		else
+			set_page_dirty_lock(hp->page);
+	}
+	put_page(hp->page);
+}
+
+/**
+ * umbra_host_error() - tell user space that there is no page
+ * @vcpu: the vCPU
+ * @gfn: guest frame number
+ * @err: what umbra_host_get() said
+ *
+ * Return: what umbra_mmu_fault() is to return.
+ */
+int umbra_host_error(struct umbra_vcpu *vcpu, gfn_t gfn, int err)
+{
+	struct umbra_run *run = vcpu->run;
+
+	if (err == -EINTR || err == -ENOMEM)
+		return err;
+	run->exit_reason = UMBRA_EXIT_MEMORY_FAULT;
+	run->memory_fault.gpa = gfn << PAGE_SHIFT;
+	run->memory_fault.error = err;
+	run->memory_fault.reserved = 0;
+	return 0;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested paging: one tree of NPT or EPT tables for all vCPUs, from gfn to page.
+ *
+ * Faults of several vCPUs are handled at the same time, with mmu_lock held for
+ * reading: an entry that is not present becomes a link or a leaf, and a leaf
+ * becomes writable, by compare-and-exchange. A gfn has one entry at each level
+ * only, so whoever wins the exchange is the only one to write its reverse map.
+ * What takes entries away needs mmu_lock for writing.
+ */
+#include <linux/moduleparam.h>
+#include "internal.h"
+
+static bool nested_large = true;
+module_param(nested_large, bool, 0644);
+MODULE_PARM_DESC(nested_large, "nested paging: map with 2 MiB and 1 GiB pages where possible");
+
+/* Takes out a table and all below it. mmu_lock is held for writing. */
+static void zap_tree(struct umbra_vm *vm, struct umbra_mmu_page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < UMBRA_ENTRIES; i++) {
+		u64 entry = page->table[i];
+
+		if (umbra_entry_present(vm, entry) && !umbra_entry_leaf(page->role.level, entry))
+			zap_tree(vm, umbra_entry_child(entry));
+	}
+	umbra_page_zap(vm, page);
+}
+
+/*
+ * The table that *entryp points to, made if need be. NULL if a large leaf is in
+ * the way and may not be taken out.
+ */
+static struct umbra_mmu_page *descend(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+				      gfn_t gfn, bool exclusive)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	union umbra_mmu_role role = page->role;
+	int level = page->role.level;
+	unsigned int index = umbra_index(vm->arch.mmu.host.format, level, gfn << PAGE_SHIFT);
+	u64 *entryp = &page->table[index];
+	u64 entry = READ_ONCE(*entryp);
+	struct umbra_mmu_page *child;
+
+	if (umbra_entry_present(vm, entry) && umbra_entry_leaf(level, entry)) {
+		if (!exclusive)
+			return NULL;
+		/* What it mapped is the same memory: only marked stale, not flushed. */
+		umbra_entry_drop(vm, page, index);
+		entry = 0;
+	}
+	if (umbra_entry_present(vm, entry))
+		return umbra_entry_child(entry);
+
+	role.level--;
+	child = umbra_page_alloc(vcpu, gfn & ~(umbra_level_pages(level) - 1), role);
+	child->parents.value = (unsigned long)entryp;
+	entry = cmpxchg64(entryp, 0, umbra_make_link(vm, child));
+	if (!entry) {
+		umbra_page_account(vm, child);
+		return child;
+	}
+	/* Another vCPU was faster. It may have put a large leaf there. */
+	umbra_page_discard(vcpu, child);
+	return umbra_entry_leaf(level, entry) ? NULL : umbra_entry_child(entry);
+}
+
+/* Returns 1, or -EAGAIN if mmu_lock must be held for writing to do it. */
+static int map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, struct umbra_slot *slot,
+		    gfn_t gfn, u64 pfn, bool writable, bool write, bool exclusive)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	const struct umbra_format *f = vm->arch.mmu.host.format;
+	int level = page->role.level;
+	unsigned int index = umbra_index(f, level, gfn << PAGE_SHIFT);
+	unsigned long low = umbra_level_pages(level) - 1;
+	unsigned int acc = UMBRA_ACC_USER | UMBRA_ACC_EXEC;
+	u64 *entryp = &page->table[index];
+	u64 old, new;
+
+	if (writable)
+		acc |= UMBRA_ACC_WRITE;
+	new = umbra_make_leaf(vm, pfn & ~low, level, acc, 0);
+	for (;;) {
+		old = READ_ONCE(*entryp);
+		if (!umbra_entry_present(vm, old)) {
+			if (cmpxchg64(entryp, old, new) != old)
+				continue;
+			umbra_rmap_add(vcpu, umbra_slot_rmap(slot, gfn, level), entryp);
+			umbra_mmu_count(vcpu, FAULTS);
+			if (level > 1)
+				umbra_mmu_count(vcpu, LEAVES_LARGE);
+			break;
+		}
+		if (!umbra_entry_leaf(level, old)) {
+			/* The host has put small pages together since. */
+			if (!exclusive)
+				return -EAGAIN;
+			zap_tree(vm, umbra_entry_child(old));
+			continue;
+		}
+		if (umbra_entry_pfn(old) != umbra_entry_pfn(new)) {
+			if (!exclusive)
+				return -EAGAIN;
+			umbra_entry_drop(vm, page, index);
+			continue;
+		}
+		if (!write || (old & f->writable)) {
+			umbra_mmu_count(vcpu, FAULTS_SPURIOUS);
+			return 1;
+		}
+		/* More than before is allowed: TLBs need not know. */
+		if (cmpxchg64(entryp, old, new) != old)
+			continue;
+		umbra_mmu_count(vcpu, FAULTS);
+		break;
+	}
+	if (writable)
+		umbra_mark_dirty(slot, gfn);
+	return 1;
+}
+
+static int map(struct umbra_vcpu *vcpu, struct umbra_slot *slot, gfn_t gfn,
+	       const struct umbra_host_page *hp, bool write, bool exclusive)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page = vm->arch.mmu.root;
+	int goal = min(hp->level, umbra_slot_max_level(slot, gfn));
+	/* With a dirty log the first write to each page must fault. */
+	bool writable = hp->writable && (write || !slot->dirty);
+
+	if (umbra_notifier_retry(vm, hp->seq, hp->hva)) {
+		umbra_mmu_count(vcpu, FAULTS_RETRIED);
+		return 1;
+	}
+	while (page->role.level > goal) {
+		page = descend(vcpu, page, gfn, exclusive);
+		if (!page)
+			return -EAGAIN;
+	}
+	return map_leaf(vcpu, page, slot, gfn, hp->pfn, writable, write, exclusive);
+}
+
+static int nested_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 error_code)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	bool write = error_code & X86_PF_WRITE;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	struct umbra_host_page hp;
+	struct umbra_slot *slot;
+	int ret;
+
+	slot = umbra_vcpu_slot(vcpu, gfn);
+	if (!slot || (write && slot->flags & UMBRA_MEM_READONLY) ||
+	    gfn >> (9 * vm->arch.mmu.host.levels))
+		return umbra_mmu_mmio(vcpu, gpa);
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	ret = umbra_host_get(vcpu, slot, gfn, write,
+			     READ_ONCE(nested_large) ? umbra_slot_max_level(slot, gfn) : 1, &hp);
+	if (ret)
+		return umbra_host_error(vcpu, gfn, ret);
+
+	read_lock(&vm->mmu_lock);
+	ret = map(vcpu, slot, gfn, &hp, write, false);
+	read_unlock(&vm->mmu_lock);
+	if (unlikely(ret == -EAGAIN)) {
+		write_lock(&vm->mmu_lock);
+		ret = map(vcpu, slot, gfn, &hp, write, true);
+		umbra_pages_settle(vm);
+		write_unlock(&vm->mmu_lock);
+	}
+	umbra_host_put(&hp);
+	return ret;
+}
+
+static int nested_load(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	union umbra_mmu_role role = { .word = 0 };
+	int ret;
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	write_lock(&vm->mmu_lock);
+	if (!vm->arch.mmu.root) {
+		role.level = vm->arch.mmu.host.levels;
+		role.format = vm->arch.mmu.host.id;
+		role.direct = 1;
+		role.access = UMBRA_ACC_ALL;
+		vm->arch.mmu.root = umbra_page_alloc(vcpu, 0, role);
+		umbra_page_account(vm, vm->arch.mmu.root);
+		umbra_mmu_count(vm, ROOTS_MADE);
+	}
+	write_unlock(&vm->mmu_lock);
+	umbra_backend->load_root(vcpu, vm->arch.mmu.root->hpa);
+	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
+	return 0;
+}
+
+/*
+ * The CPU reads the guest's registers and tables itself. Where we changed them
+ * in its place, it must forget what it knows.
+ */
+static void nested_flush(struct umbra_vcpu *vcpu)
+{
+	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
+}
+
+static void nested_invlpg(struct umbra_vcpu *vcpu, u64 gva)
+{
+	umbra_backend->flush_gva(vcpu, gva);
+}
+
+const struct umbra_mmu_strategy umbra_mmu_nested = {
+	.load = nested_load,
+	.fault = nested_fault,
+	.reset_context = nested_flush,
+	.new_cr3 = nested_flush,
+	.invlpg = nested_invlpg,
+	.flush_guest = nested_flush,
+};
