@@ -19,7 +19,7 @@ help:
 	@echo 'make demo            boot a Linux guest on an emulated AMD-V host, with nested and with'
 	@echo '                     shadow paging (KERNEL=6.1|6.12; HOST=this: on this machine)'
 	@echo 'make check           every test there is'
-	@echo 'make check-unit, check-build, check-lint, check-system     one part of it'
+	@echo 'make check-unit, check-build, check-lint, check-host, check-system   a part'
 	@echo 'make lint            the same as check-lint'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
 	@echo 'make clean           remove what was built'
@@ -46,7 +46,7 @@ check:
 	@scripts/deps
 	@tests/check
 
-check-unit check-build check-lint check-system:
+check-unit check-build check-lint check-host check-system:
 	@scripts/deps
 	@tests/check $(@:check-%=%)
 
@@ -65,5 +65,5 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all help module no-module vmctl demo check check-unit check-build check-lint check-system lint \
-	install clean distclean
+.PHONY: all help module no-module vmctl demo check check-unit check-build check-lint check-host \
+	check-system lint install clean distclean

@@ -230,7 +230,13 @@ def compose(directory, archives, command, files, module, parameters):
 
 
 def run_directory():
-    """Return a directory for the files of one run; the caller removes it."""
+    """Return a directory for the files of one run; the caller removes it.
+
+    What runs that were killed have left is removed here.
+    """
     parent = cache.ROOT / "run"
     parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.mkdtemp(prefix="host-", dir=parent)
+    for old in parent.glob("host-*-*"):
+        if not os.path.exists(f"/proc/{old.name.split('-')[1]}"):
+            shutil.rmtree(old, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"host-{os.getpid()}-", dir=parent)

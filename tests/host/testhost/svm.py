@@ -24,7 +24,8 @@ def start(machine):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         raise HostError("qemu-system-x86_64 is missing: run 'scripts/deps host'")
-    args = [qemu, "-nodefaults", "-no-user-config", "-accel", "tcg", "-M", "q35",
+    # The emulator ends with this program, however that ends.
+    args = ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config", "-accel", "tcg", "-M", "q35",
             "-cpu", machine.cpu_model or CPU_MODEL, "-m", machine.memory,
             "-display", "none", "-no-reboot",
             "-kernel", machine.kernel.vmlinux, "-initrd", machine.initrd,
