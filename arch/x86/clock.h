@@ -26,10 +26,12 @@ struct umbra_vcpu;
  * @ns: the clock at @tsc
  * @tsc: host TSC
  * @boot_offset: the clock minus the host's CLOCK_BOOTTIME, in nanoseconds
+ * @mul: with @shift, what turns TSC ticks into nanoseconds, as pvclock has it
+ * @shift: see @mul
  * @tsc_offset: guest TSC minus host TSC of vCPUs that have not changed theirs
  * @set_value: TSC that the monitor set last, and
  * @set_tsc: the host's TSC then; 0 if it never did
- * @wall: guest-physical address of the wall clock, plus 1; 0 if never asked for
+ * @wall: guest-physical address of the wall clock; 0 if never asked for
  */
 struct umbra_vm_clock {
 	raw_spinlock_t lock;
@@ -37,6 +39,8 @@ struct umbra_vm_clock {
 	u64 ns;
 	u64 tsc;
 	s64 boot_offset;
+	u32 mul;
+	s8 shift;
 	u64 tsc_offset;
 	u64 set_value;
 	u64 set_tsc;
@@ -48,7 +52,7 @@ struct umbra_vm_clock {
  * @msr: MSR_KVM_SYSTEM_TIME(_NEW): the page's address and the enable bit
  * @page: what was last written to the guest
  * @last_tsc: host TSC when the vCPU last left a CPU; 0 before
- * @update_tsc: host TSC of the last update, when the TSC is not stable
+ * @update_tsc: host TSC of the last update
  * @cpu: CPU it was last loaded on, -1 before
  */
 struct umbra_clock_state {
@@ -70,6 +74,7 @@ int umbra_clock_set_msr(struct umbra_vcpu *vcpu, u64 value);
 int umbra_clock_set_wall(struct umbra_vcpu *vcpu, u64 gpa, bool host);
 u64 umbra_clock_get_wall(struct umbra_vm *vm);
 
+u32 umbra_host_tsc_khz(void);
 u64 umbra_guest_tsc(struct umbra_vcpu *vcpu);
 void umbra_clock_set_tsc(struct umbra_vcpu *vcpu, u64 value, bool host);
 void umbra_clock_adjust_tsc(struct umbra_vcpu *vcpu, u64 delta);

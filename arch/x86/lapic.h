@@ -139,11 +139,12 @@ u64 umbra_lapic_get_base(struct umbra_vcpu *vcpu);
 bool umbra_lapic_base_valid(struct umbra_vcpu *vcpu, u64 value);
 int umbra_lapic_set_base(struct umbra_vcpu *vcpu, u64 value, bool host);
 bool umbra_lapic_enabled(struct umbra_vcpu *vcpu);
+bool umbra_lapic_uses_deadline(struct umbra_vcpu *vcpu);
 
 int umbra_lapic_next(struct umbra_vcpu *vcpu);
 void umbra_lapic_accept(struct umbra_vcpu *vcpu, u8 vector);
 u64 umbra_lapic_get_cr8(struct umbra_vcpu *vcpu);
-void umbra_lapic_set_cr8(struct umbra_vcpu *vcpu, u64 value);
+int umbra_lapic_set_cr8(struct umbra_vcpu *vcpu, u64 value);
 bool umbra_lapic_extint_enabled(struct umbra_vcpu *vcpu);
 bool umbra_lapic_extint_pending(struct umbra_vcpu *vcpu);
 void umbra_lapic_extint_accept(struct umbra_vcpu *vcpu);
@@ -158,6 +159,7 @@ void umbra_lapic_set_pin(struct umbra_vcpu *vcpu, unsigned int pin, bool level);
 void umbra_lapic_update_lint0(struct umbra_lapic *lapic);
 int umbra_lapic_send_msi(struct umbra_vm *vm, u64 address, u32 data);
 void umbra_lapic_send_ipi(struct umbra_lapic *lapic);
+void umbra_lapic_self_ipi(struct umbra_lapic *lapic, u8 vector);
 void umbra_lapic_local(struct umbra_lapic *lapic, enum umbra_lvt entry);
 void umbra_lapic_error(struct umbra_lapic *lapic, u32 bits);
 

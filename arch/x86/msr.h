@@ -8,12 +8,9 @@
 
 struct umbra_vcpu;
 
-/* Variable-range MTRRs, and the fixed ones of SDM Vol. 3 table 12-9. */
+/* Variable-range MTRRs, and the fixed ones of SDM Vol. 3 table 12-9, 64K to 4K. */
 #define UMBRA_NR_VAR_MTRR	8
 #define UMBRA_NR_FIXED_MTRR	11
-
-/* Banks of machine-check registers; as few as guests put up with. */
-#define UMBRA_NR_MCA_BANKS	4
 
 /**
  * struct umbra_msr_state - MSRs kept by msr.c
@@ -22,20 +19,16 @@ struct umbra_vcpu;
  */
 struct umbra_msr_state {
 	u64 tsc_adjust;
-	u64 tsc_aux;
+	u64 tsc_aux;			/* loaded into the CPU's while the vCPU is */
 	u64 misc_enable;
 	u64 microcode;
-	u64 feat_ctl;
-	u64 bios_sign;
 	u64 hwcr;
+	u64 de_cfg;
+	u64 mcg_status;
 	u64 mtrr_def_type;
 	u64 mtrr_fixed[UMBRA_NR_FIXED_MTRR];
 	u64 mtrr_base[UMBRA_NR_VAR_MTRR];
 	u64 mtrr_mask[UMBRA_NR_VAR_MTRR];
-	u64 mcg_status;
-	u64 mcg_ctl;
-	u64 mca[UMBRA_NR_MCA_BANKS][4];		/* CTL, STATUS, ADDR, MISC */
-	u64 mca_ctl_mask[UMBRA_NR_MCA_BANKS];	/* AMD's MCi_CTL_MASK */
 };
 
 int umbra_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value, bool host);

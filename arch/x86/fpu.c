@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The guest's FPU, SSE and AVX registers, XCR0, PKRU and IA32_XSS. */
+#include <linux/slab.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/fpu/xstate.h>
+#include <asm/special_insns.h>
+#include "umbra.h"
+
+/**
+ * umbra_fpu_create() - give a vCPU its registers
+ * @vcpu: the vCPU
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int umbra_fpu_create(struct umbra_vcpu *vcpu)
+{
+	return fpu_alloc_guest_fpstate(&vcpu->arch.fpu) ? 0 : -ENOMEM;
+}
+
+/**
+ * umbra_fpu_free() - undo umbra_fpu_create()
+ * @vcpu: the vCPU
+ */
+void umbra_fpu_free(struct umbra_vcpu *vcpu)
+{
+	fpu_free_guest_fpstate(&vcpu->arch.fpu);
+}
+
+/**
+ * umbra_fpu_load() - the current task's FPU registers become the guest's
+ * @vcpu: the vCPU; vcpu->mutex is held
+ *
+ * Until umbra_fpu_put() the scheduler saves and restores the guest's.
+ */
+void umbra_fpu_load(struct umbra_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, true);
+}
+
+/**
+ * umbra_fpu_put() - undo umbra_fpu_load()
+ * @vcpu: the vCPU
+ */
+void umbra_fpu_put(struct umbra_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, false);
+}
+
+/*
+ * SDM Vol. 3 table 9-1: INIT leaves the FPU and SSE registers as they are, but
+ * clears the bound and PKRU state; RESET initializes everything.
+ */
+static void init_area(u8 *area)
+{
+	static const u16 fcw = 0x0040;	/* after RESET, not after FNINIT */
+	static const u32 mxcsr = 0x1f80;
+
+	memcpy(area + 0, &fcw, sizeof(fcw));
+	memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+}
+
+/**
+ * umbra_fpu_reset() - registers after RESET
+ * @vcpu: the vCPU; its FPU is not loaded
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int umbra_fpu_reset(struct umbra_vcpu *vcpu)
+{
+	unsigned int size = vcpu->arch.fpu.uabi_size;
+	u64 xstate_bv = XFEATURE_MASK_FPSSE;
+	u32 pkru = 0;
+	u8 *area;
+	int ret;
+
+	area = kvzalloc(size, GFP_KERNEL);
+	if (!area)
+		return -ENOMEM;
+	init_area(area);
+	if (size >= 576)
+		memcpy(area + 512, &xstate_bv, sizeof(xstate_bv));
+	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->arch.fpu, area, XFEATURE_MASK_FPSSE, &pkru);
+	kvfree(area);
+	vcpu->arch.pkru = 0;
+	return ret;
+}
+
+/**
+ * umbra_fpu_get() - UMBRA_GET_XSAVE
+ * @vcpu: the vCPU; vcpu->mutex is held, its FPU is not loaded
+ * @arg: where the monitor wants it
+ *
+ * Return: 0, -EINVAL (flags, or the area is too small), -EFAULT or -ENOMEM.
+ */
+int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
+{
+	unsigned int size = vcpu->arch.fpu.uabi_size;
+	void *area;
+	int ret = 0;
+
+	if (arg->flags || arg->size < size)
+		return -EINVAL;
+	area = kvzalloc(size, GFP_KERNEL);
+	if (!area)
+		return -ENOMEM;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->arch.fpu, area, size, vcpu->arch.fpu.fpstate->user_xfeatures,
+				       vcpu->arch.pkru);
+	if (copy_to_user(u64_to_user_ptr(arg->area), area, size))
+		ret = -EFAULT;
+	kvfree(area);
+	return ret;
+}
+
+/**
+ * umbra_fpu_set() - UMBRA_SET_XSAVE
+ * @vcpu: the vCPU; vcpu->mutex is held, its FPU is not loaded
+ * @arg: where the monitor has it
+ *
+ * Return: 0, -EINVAL (flags, size, or a header or MXCSR the CPU would refuse),
+ * -EFAULT or -ENOMEM.
+ */
+int umbra_fpu_set(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
+{
+	unsigned int size = vcpu->arch.fpu.uabi_size;
+	void *area;
+	int ret;
+
+	if (arg->flags || arg->size < size)
+		return -EINVAL;
+	area = kvmalloc(size, GFP_KERNEL);
+	if (!area)
+		return -ENOMEM;
+	ret = -EFAULT;
+	if (copy_from_user(area, u64_to_user_ptr(arg->area), size))
+		goto out;
+	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->arch.fpu, area,
+					     umbra_xcr0_allowed(vcpu) | XFEATURE_MASK_FPSSE,
+					     &vcpu->arch.pkru);
+out:
+	kvfree(area);
+	return ret;
+}
+
+/* The host's own, the same on every CPU. */
+static u64 host_xcr0, host_xss;
+
+/**
+ * umbra_fpu_host_init() - learn what the host uses
+ */
+void umbra_fpu_host_init(void)
+{
+	if (boot_cpu_has(X86_FEATURE_OSXSAVE) || boot_cpu_has(X86_FEATURE_XSAVE))
+		host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl_safe(MSR_IA32_XSS, &host_xss);
+}
+
+/**
+ * umbra_fpu_host_xcr0() - features the host has enabled in XCR0
+ *
+ * Return: XCR0 of the host, 0 without XSAVE.
+ */
+u64 umbra_fpu_host_xcr0(void)
+{
+	return host_xcr0;
+}
+
+/**
+ * umbra_fpu_enter() - load what XSAVE does not cover, just before an entry
+ * @vcpu: the vCPU; interrupts off
+ *
+ * Without CR4.OSXSAVE the guest cannot look at XCR0, which stays the host's.
+ * IA32_XSS is zero in guests, which are not offered XSAVES.
+ */
+void umbra_fpu_enter(struct umbra_vcpu *vcpu)
+{
+	if (vcpu->arch.cr4 & X86_CR4_OSXSAVE && vcpu->arch.xcr0 != host_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->arch.xcr0);
+	if (host_xss)
+		wrmsrl(MSR_IA32_XSS, 0);
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		vcpu->arch.host_pkru = rdpkru();
+		if (vcpu->arch.pkru != vcpu->arch.host_pkru)
+			wrpkru(vcpu->arch.pkru);
+	}
+}
+
+/**
+ * umbra_fpu_exit() - undo umbra_fpu_enter() after an exit
+ * @vcpu: the vCPU; interrupts off
+ *
+ * Reads XCR0 back, since a CPU that cannot intercept XSETBV lets guests change it.
+ */
+void umbra_fpu_exit(struct umbra_vcpu *vcpu)
+{
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		vcpu->arch.pkru = rdpkru();
+		if (vcpu->arch.pkru != vcpu->arch.host_pkru)
+			wrpkru(vcpu->arch.host_pkru);
+	}
+	if (vcpu->arch.cr4 & X86_CR4_OSXSAVE) {
+		vcpu->arch.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		if (vcpu->arch.xcr0 != host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
+	}
+	if (host_xss)
+		wrmsrl(MSR_IA32_XSS, host_xss);
+}
+
+/* Vector registers are in the CPU, not in the fpstate, while the FPU is loaded. */
+#define VEC_CASES(insn, reg, a, b)					\
+	case 0: asm volatile(insn(reg, 0) : a : b); break;		\
+	case 1: asm volatile(insn(reg, 1) : a : b); break;		\
+	case 2: asm volatile(insn(reg, 2) : a : b); break;		\
+	case 3: asm volatile(insn(reg, 3) : a : b); break;		\
+	case 4: asm volatile(insn(reg, 4) : a : b); break;		\
+	case 5: asm volatile(insn(reg, 5) : a : b); break;		\
+	case 6: asm volatile(insn(reg, 6) : a : b); break;		\
+	case 7: asm volatile(insn(reg, 7) : a : b); break;		\
+	case 8: asm volatile(insn(reg, 8) : a : b); break;		\
+	case 9: asm volatile(insn(reg, 9) : a : b); break;		\
+	case 10: asm volatile(insn(reg, 10) : a : b); break;		\
+	case 11: asm volatile(insn(reg, 11) : a : b); break;		\
+	case 12: asm volatile(insn(reg, 12) : a : b); break;		\
+	case 13: asm volatile(insn(reg, 13) : a : b); break;		\
+	case 14: asm volatile(insn(reg, 14) : a : b); break;		\
+	case 15: asm volatile(insn(reg, 15) : a : b); break;
+
+#define STORE_XMM(reg, n)	"movdqu %%xmm" #n ", %0"
+#define LOAD_XMM(reg, n)	"movdqu %0, %%xmm" #n
+#define STORE_YMM(reg, n)	"vmovdqu %%ymm" #n ", %0"
+#define LOAD_YMM(reg, n)	"vmovdqu %0, %%ymm" #n
+/* VEX forms clear the register above the vector they write. */
+#define LOAD_XMM_ZERO(reg, n)	"vmovdqu %0, %%xmm" #n
+
+typedef u8 xmm_t[16];
+typedef u8 ymm_t[32];
+
+/* Registers of the guest are in the CPU from here on. */
+static void vec_begin(void)
+{
+	fpregs_lock();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+/**
+ * umbra_fpu_get_vec() - read a vector register of the guest
+ * @vcpu: the vCPU; its FPU is loaded
+ * @reg: 0 to 15
+ * @data: where to put it
+ * @len: 16 or 32 bytes
+ *
+ * Return: false when the CPU has no such register.
+ */
+bool umbra_fpu_get_vec(struct umbra_vcpu *vcpu, unsigned int reg, void *data, unsigned int len)
+{
+	if (len == 32 && !(host_xcr0 & XFEATURE_MASK_YMM))
+		return false;
+	vec_begin();
+	if (len == 32) {
+		switch (reg) { VEC_CASES(STORE_YMM, reg, "=m" (*(ymm_t *)data), ) }
+	} else {
+		switch (reg) { VEC_CASES(STORE_XMM, reg, "=m" (*(xmm_t *)data), ) }
+	}
+	fpregs_unlock();
+	return reg < 16;
+}
+
+/**
+ * umbra_fpu_set_vec() - write a vector register of the guest
+ * @vcpu: the vCPU; its FPU is loaded
+ * @reg: 0 to 15
+ * @data: the value
+ * @len: 16 or 32 bytes
+ * @zero_upper: clear the register above @len
+ *
+ * Return: false when the CPU has no such register.
+ */
+bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *data,
+		       unsigned int len, bool zero_upper)
+{
+	if ((len == 32 || zero_upper) && !(host_xcr0 & XFEATURE_MASK_YMM))
+		return false;
+	vec_begin();
+	if (len == 32) {
+		switch (reg) { VEC_CASES(LOAD_YMM, reg, , "m" (*(const ymm_t *)data)) }
+	} else if (zero_upper) {
+		switch (reg) { VEC_CASES(LOAD_XMM_ZERO, reg, , "m" (*(const xmm_t *)data)) }
+	} else {
+		switch (reg) { VEC_CASES(LOAD_XMM, reg, , "m" (*(const xmm_t *)data)) }
+	}
+	fpregs_unlock();
+	return reg < 16;
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The loop around a vCPU: requests, entry, exit, halt. */
+#include <linux/context_tracking.h>
+#include <linux/entry-kvm.h>
+#include <linux/instrumentation.h>
+#include <linux/sched/signal.h>
+#include <linux/vtime.h>
+#include <trace/events/ipi.h>
+#include <asm/fpu/api.h>
+#include <asm/tsc.h>
+#include "compat.h"
+#include "trace.h"
+#include "umbra.h"
+
+/*
+ * What the kernel must know before interrupts come on inside the guest: RCU
+ * sees a quiescent state, lockdep and the irq tracer see interrupts enabled,
+ * time counts as the guest's.
+ */
+static __always_inline void guest_enter(void)
+{
+	vtime_account_guest_enter();
+	trace_hardirqs_on_prepare();
+	lockdep_hardirqs_on_prepare();
+	if (!context_tracking_guest_enter())
+		umbra_rcu_note_guest();
+	lockdep_hardirqs_on(CALLER_ADDR0);
+}
+
+static __always_inline void guest_exit(void)
+{
+	lockdep_hardirqs_off(CALLER_ADDR0);
+	context_tracking_guest_exit();
+	trace_hardirqs_off_finish();
+	vtime_account_guest_exit();
+}
+
+static void take_init(struct umbra_vcpu *vcpu)
+{
+	clear_bit(UMBRA_INIT_PENDING, &vcpu->arch.async);
+	umbra_vcpu_reset(vcpu, true);
+	/* The bootstrap processor starts at once, the others wait for SIPI (SDM Vol. 3 8.4.2). */
+	WRITE_ONCE(vcpu->arch.mp_state,
+		   umbra_lapic_get_base(vcpu) & MSR_IA32_APICBASE_BSP ? UMBRA_MP_RUNNABLE : UMBRA_MP_WAIT_SIPI);
+}
+
+static void take_sipi(struct umbra_vcpu *vcpu)
+{
+	struct umbra_segment cs;
+	u8 vector;
+
+	clear_bit(UMBRA_SIPI_PENDING, &vcpu->arch.async);
+	if (vcpu->arch.mp_state != UMBRA_MP_WAIT_SIPI)
+		return;
+	vector = READ_ONCE(vcpu->arch.sipi_vector);
+	umbra_backend->get_segment(vcpu, UMBRA_CS, &cs);
+	cs.selector = vector << 8;
+	cs.base = (u64)vector << 12;
+	umbra_backend->set_segment(vcpu, UMBRA_CS, &cs);
+	vcpu->arch.rip = 0;
+	WRITE_ONCE(vcpu->arch.mp_state, UMBRA_MP_RUNNABLE);
+}
+
+static void take_async(struct umbra_vcpu *vcpu)
+{
+	if (test_bit(UMBRA_INIT_PENDING, &vcpu->arch.async))
+		take_init(vcpu);
+	if (test_bit(UMBRA_SIPI_PENDING, &vcpu->arch.async))
+		take_sipi(vcpu);
+}
+
+/**
+ * umbra_arch_vcpu_runnable() - may a vCPU that waits go on?
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: true if so.
+ */
+bool umbra_arch_vcpu_runnable(struct umbra_vcpu *vcpu)
+{
+	unsigned long async = READ_ONCE(vcpu->arch.async);
+
+	if (async & BIT(UMBRA_INIT_PENDING))
+		return true;
+	switch (READ_ONCE(vcpu->arch.mp_state)) {
+	case UMBRA_MP_WAIT_SIPI:
+		return async & BIT(UMBRA_SIPI_PENDING);
+	case UMBRA_MP_HALTED:
+		return umbra_event_pending(vcpu);
+	default:
+		return true;
+	}
+}
+
+/* HLT, or waiting for SIPI. Returns like an exit handler. */
+static int wait_runnable(struct umbra_vcpu *vcpu)
+{
+	vcpu->arch.stat[UMBRA_STAT_HALTS]++;
+	if (!umbra_vcpu_wait(vcpu))
+		return -EINTR;
+	/* What woke it is looked at, and chosen from, before the next entry. */
+	if (umbra_arch_vcpu_runnable(vcpu))
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+	return 1;
+}
+
+/* What others, or the last exit, have asked for. 1: go on; 0, -errno: leave. */
+static int take_requests(struct umbra_vcpu *vcpu)
+{
+	int ret;
+
+	if (test_bit(UMBRA_REQ_STOP, &vcpu->requests))
+		return -EAGAIN;
+	if (umbra_take_request(vcpu, UMBRA_REQ_TRIPLE_FAULT)) {
+		vcpu->run->exit_reason = UMBRA_EXIT_SHUTDOWN;
+		return 0;
+	}
+	if (umbra_take_request(vcpu, UMBRA_REQ_CLOCK))
+		umbra_clock_update(vcpu);
+	if (umbra_take_request(vcpu, UMBRA_REQ_MMU_RELOAD)) {
+		ret = umbra_mmu_load(vcpu);
+		if (ret) {
+			umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
+			return ret;
+		}
+	}
+	if (umbra_take_request(vcpu, UMBRA_REQ_EVENT)) {
+		take_async(vcpu);
+		if (vcpu->arch.mp_state == UMBRA_MP_HALTED && umbra_event_pending(vcpu)) {
+			vcpu->arch.stat[UMBRA_STAT_HALT_WAKEUPS]++;
+			WRITE_ONCE(vcpu->arch.mp_state, UMBRA_MP_RUNNABLE);
+		}
+		if (vcpu->arch.mp_state != UMBRA_MP_RUNNABLE)
+			return 1;
+		ret = umbra_event_inject(vcpu);
+		if (ret <= 0)
+			return ret;
+	}
+	/* Last, since what comes before may have asked for it. */
+	if (umbra_take_request(vcpu, UMBRA_REQ_TLB_FLUSH)) {
+		vcpu->arch.stat[UMBRA_STAT_TLB_FLUSHES]++;
+		umbra_backend->flush_tlb(vcpu);
+	}
+	return 1;
+}
+
+/* Enters the guest until there is an exit that needs more than interrupts off. */
+static bool enter(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	u64 now;
+
+	local_irq_disable();
+	WRITE_ONCE(vcpu->mode, UMBRA_IN_GUEST);
+	/* Whoever makes a request looks at the mode after it: one of us sees the other. */
+	smp_mb();
+	if (unlikely(READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending() ||
+		     !__this_cpu_read(umbra_virt_on))) {
+		WRITE_ONCE(vcpu->mode, UMBRA_OUTSIDE_GUEST);
+		local_irq_enable();
+		/* What was to be injected is chosen anew. */
+		umbra_backend->cancel_injection(vcpu);
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+		/* A CPU on its way out (hotplug, reboot); the scheduler finds another. */
+		if (!raw_cpu_read(umbra_virt_on))
+			schedule_timeout_interruptible(1);
+		return false;
+	}
+
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	umbra_fpu_enter(vcpu);
+	if (unlikely(arch->exit_soon)) {
+		/* Pending when the guest is entered, so it exits as soon as it can. */
+		arch->exit_soon = false;
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+		smp_send_reschedule(smp_processor_id());
+	}
+	for (;;) {
+		trace_umbra_entry(vcpu->id, arch->rip);
+		now = rdtsc();
+		if (arch->exit_tsc)
+			arch->exit_counts[arch->exit_reason].cycles += now - arch->exit_tsc;
+		arch->stat[UMBRA_STAT_ENTRIES]++;
+		guest_enter();
+		umbra_backend->run(vcpu);
+		guest_exit();
+		arch->exit_tsc = rdtsc();
+		arch->exit_counts[arch->exit_reason].count++;
+		arch->exit_handled = umbra_backend->fast_exit(vcpu);
+		if (!arch->exit_handled || READ_ONCE(vcpu->requests) ||
+		    xfer_to_guest_mode_work_pending())
+			break;
+		arch->stat[UMBRA_STAT_FAST_EXITS]++;
+	}
+	umbra_fpu_exit(vcpu);
+	WRITE_ONCE(vcpu->mode, UMBRA_OUTSIDE_GUEST);
+	/* An interrupt that ended the guest's turn is taken here. */
+	local_irq_enable();
+	return true;
+}
+
+static int entry_failed(struct umbra_vcpu *vcpu)
+{
+	struct umbra_run *run = vcpu->run;
+
+	memset(&run->failed, 0, sizeof(run->failed));
+	run->exit_reason = UMBRA_EXIT_ENTRY_FAILED;
+	run->failed.code = vcpu->arch.exit_code;
+	umbra_backend->describe_failure(vcpu, run->failed.reason);
+	return 0;
+}
+
+/* The I/O APIC, which is the monitor's, may have to send its interrupt again. */
+static int report_eoi(struct umbra_vcpu *vcpu)
+{
+	int vector = umbra_lapic_pending_eoi(vcpu);
+
+	if (vector < 0)
+		return 1;
+	vcpu->run->exit_reason = UMBRA_EXIT_EOI;
+	vcpu->run->eoi.vector = vector;
+	return 0;
+}
+
+static int run_once(struct umbra_vcpu *vcpu)
+{
+	const struct umbra_exit *exit;
+	int ret;
+
+	if (READ_ONCE(vcpu->requests)) {
+		ret = take_requests(vcpu);
+		if (ret <= 0)
+			return ret;
+	}
+	if (vcpu->arch.mp_state != UMBRA_MP_RUNNABLE)
+		return wait_runnable(vcpu);
+	if (!enter(vcpu))
+		return 1;
+
+	umbra_backend->complete_exit(vcpu);
+	if (vcpu->arch.exit_handled)
+		return 1;
+	exit = &umbra_backend->exits[vcpu->arch.exit_reason];
+	ret = likely(exit->handler) ? exit->handler(vcpu) : entry_failed(vcpu);
+	if (ret > 0 && unlikely(vcpu->arch.lapic->eoi_pending))
+		return report_eoi(vcpu);
+	return ret;
+}
+
+/**
+ * umbra_arch_vcpu_run() - UMBRA_RUN
+ * @vcpu: the vCPU, loaded; vcpu->mutex is held
+ *
+ * Return: 0 with the run page filled in, or
+ * * -EINTR	- a signal is pending, or immediate_exit is set
+ * * -EAGAIN	- umbra_vm_stop() wants the mutex
+ * * -EINVAL	- user space answered the last exit with nonsense
+ * * -ENOMEM	- no memory for tables
+ */
+int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu)
+{
+	int (*complete)(struct umbra_vcpu *vcpu);
+	int ret = 1;
+
+	umbra_fpu_load(vcpu);
+	complete = vcpu->arch.complete;
+	if (complete) {
+		vcpu->arch.complete = NULL;
+		ret = complete(vcpu);
+	}
+	if (ret > 0 && READ_ONCE(vcpu->run->immediate_exit))
+		ret = -EINTR;
+	while (ret > 0) {
+		ret = run_once(vcpu);
+		if (ret > 0 && unlikely(xfer_to_guest_mode_work_pending())) {
+			if (need_resched())
+				schedule();
+			else
+				ret = -EINTR;
+		}
+	}
+	umbra_fpu_put(vcpu);
+
+	if (ret == -EINTR)
+		vcpu->arch.stat[UMBRA_STAT_SIGNAL_EXITS]++;
+	else if (!ret)
+		vcpu->arch.stat[UMBRA_STAT_USER_EXITS]++;
+	if (ret == -EINTR || !ret) {
+		if (vcpu->arch.exit_tsc) {
+			vcpu->arch.exit_counts[vcpu->arch.exit_reason].cycles +=
+				rdtsc() - vcpu->arch.exit_tsc;
+			vcpu->arch.exit_tsc = 0;
+		}
+	}
+	return ret;
+}

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* AMD-V: what happens at each exit (APM Vol. 2 15.7 to 15.15, appendix C). */
+#include <linux/kvm_para.h>
+#include <linux/sched.h>
+#include <asm/processor-flags.h>
+#include <asm/trap_pf.h>
+#include <asm/trapnr.h>
+#include "cpuid.h"
+#include "svm.h"
+#include "trace.h"
+
+/* EXITINFO1 of MOV to and from CR with decode assists (15.8.1). */
+#define MOV_CRX			BIT_ULL(63)
+#define MOV_GPR			0xf
+
+/* EXITINFO1 of IN and OUT (15.10.2). */
+#define IOIO_IN			BIT(0)
+#define IOIO_STRING		BIT(2)
+#define IOIO_SIZE(info)		((info) >> 4 & 7)
+#define IOIO_PORT(info)		((info) >> 16)
+
+/*
+ * Length of the instruction that exited, decoded where the CPU does not give
+ * the next RIP. 0: *ret is what the handler returns instead.
+ */
+static unsigned int insn_length(struct umbra_vcpu *vcpu, int *ret)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	const struct umbra_insn *insn;
+
+	if (svm_caps.next_rip && control->next_rip)
+		return control->next_rip - vcpu->arch.rip;
+	insn = umbra_decode_exit(vcpu, ret);
+	return insn ? insn->length : 0;
+}
+
+static int skip(struct umbra_vcpu *vcpu)
+{
+	int ret;
+	unsigned int length = insn_length(vcpu, &ret);
+
+	return length ? umbra_skip_insn(vcpu, length) : ret;
+}
+
+static int inject_ud(struct umbra_vcpu *vcpu)
+{
+	umbra_queue_exception(vcpu, X86_TRAP_UD);
+	return 1;
+}
+
+static int inject_gp(struct umbra_vcpu *vcpu)
+{
+	umbra_queue_exception_error(vcpu, X86_TRAP_GP, 0);
+	return 1;
+}
+
+/* What ended the guest's turn has been dealt with by letting interrupts in. */
+static int exit_host_event(struct umbra_vcpu *vcpu)
+{
+	return 1;
+}
+
+static int exit_cpuid(struct umbra_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	u32 eax = gpr[UMBRA_RAX], ebx, ecx = gpr[UMBRA_RCX], edx;
+	int ret;
+	unsigned int length = insn_length(vcpu, &ret);
+
+	if (!length)
+		return ret;
+	umbra_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
+	gpr[UMBRA_RAX] = eax;
+	gpr[UMBRA_RBX] = ebx;
+	gpr[UMBRA_RCX] = ecx;
+	gpr[UMBRA_RDX] = edx;
+	return umbra_skip_insn(vcpu, length);
+}
+
+static int exit_hlt(struct umbra_vcpu *vcpu)
+{
+	int ret = skip(vcpu);
+
+	/* A single-step trap after it comes first (SDM Vol. 3 6.9). */
+	if (ret > 0 && !vcpu->arch.exception.pending)
+		WRITE_ONCE(vcpu->arch.mp_state, UMBRA_MP_HALTED);
+	return ret;
+}
+
+static int exit_pause(struct umbra_vcpu *vcpu)
+{
+	int ret = skip(vcpu);
+
+	cond_resched();
+	return ret;
+}
+
+static int exit_msr(struct umbra_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	u32 index = gpr[UMBRA_RCX];
+	int ret;
+	unsigned int length = insn_length(vcpu, &ret);
+	u64 value;
+
+	if (!length)
+		return ret;
+	if (to_vmcb(vcpu)->control.exit_info_1) {
+		value = (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32;
+		if (umbra_set_msr(vcpu, index, value, false))
+			return inject_gp(vcpu);
+	} else {
+		if (umbra_get_msr(vcpu, index, &value, false))
+			return inject_gp(vcpu);
+		gpr[UMBRA_RAX] = (u32)value;
+		gpr[UMBRA_RDX] = value >> 32;
+	}
+	return umbra_skip_insn(vcpu, length);
+}
+
+static int exit_io(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	u32 info = control->exit_info_1;
+
+	if (info & IOIO_STRING)
+		return umbra_emulate_exit(vcpu);
+	/* EXITINFO2 is the RIP of the next instruction, on every CPU. */
+	umbra_skip_insn(vcpu, control->exit_info_2 - vcpu->arch.rip);
+	return umbra_pio(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
+}
+
+static int set_cr(struct umbra_vcpu *vcpu, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 0:
+		return umbra_set_cr0(vcpu, value);
+	case 3:
+		return umbra_set_cr3(vcpu, value);
+	case 4:
+		return umbra_set_cr4(vcpu, value);
+	default:
+		if (value > 15)
+			return 1;
+		umbra_lapic_set_cr8(vcpu, value);
+		return 0;
+	}
+}
+
+static u64 get_cr(struct umbra_vcpu *vcpu, unsigned int cr)
+{
+	switch (cr) {
+	case 0:
+		return vcpu->arch.cr0;
+	case 3:
+		return vcpu->arch.cr3;
+	case 4:
+		return vcpu->arch.cr4;
+	default:
+		return umbra_lapic_get_cr8(vcpu);
+	}
+}
+
+/* MOV CR, LMSW, SMSW and CLTS arrive here; all but the first are left to the executor. */
+static int exit_cr(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	bool write = control->exit_code >= SVM_EXIT_WRITE_CR0;
+	unsigned int cr = control->exit_code & 0xf;
+	bool long_mode = umbra_code_size(vcpu) == UMBRA_CODE_64;
+	const struct umbra_insn *insn;
+	unsigned int length, gpr;
+	u64 value;
+	int ret;
+
+	if (svm_caps.decode_assists && svm_caps.next_rip && control->exit_info_1 & MOV_CRX) {
+		gpr = control->exit_info_1 & MOV_GPR;
+		length = control->next_rip - vcpu->arch.rip;
+	} else {
+		insn = umbra_decode_exit(vcpu, &ret);
+		if (!insn)
+			return ret;
+		if (insn->map != UMBRA_MAP_0F || (insn->opcode != 0x20 && insn->opcode != 0x22))
+			return umbra_emulate_exit(vcpu);
+		gpr = insn->rm;
+		length = insn->length;
+	}
+
+	if (write) {
+		value = vcpu->arch.gpr[gpr];
+		if (set_cr(vcpu, cr, long_mode ? value : (u32)value))
+			return inject_gp(vcpu);
+	} else {
+		value = get_cr(vcpu, cr);
+		vcpu->arch.gpr[gpr] = long_mode ? value : (u32)value;
+	}
+	return umbra_skip_insn(vcpu, length);
+}
+
+static int exit_dr(struct umbra_vcpu *vcpu)
+{
+	unsigned int dr = to_vmcb(vcpu)->control.exit_code & 7;
+	bool write = to_vmcb(vcpu)->control.exit_code >= SVM_EXIT_WRITE_DR0;
+	bool long_mode = umbra_code_size(vcpu) == UMBRA_CODE_64;
+	const struct umbra_insn *insn;
+	u64 value;
+	int ret;
+
+	/* The CPU has checked the privilege level, nothing else (15.8.2). */
+	insn = umbra_decode_exit(vcpu, &ret);
+	if (!insn)
+		return ret;
+	if (write) {
+		value = vcpu->arch.gpr[insn->rm];
+		if (umbra_set_dr(vcpu, dr, long_mode ? value : (u32)value))
+			return 1;
+	} else {
+		if (umbra_get_dr(vcpu, dr, &value))
+			return 1;
+		vcpu->arch.gpr[insn->rm] = long_mode ? value : (u32)value;
+	}
+	return umbra_skip_insn(vcpu, insn->length);
+}
+
+/* INVLPG of a non-canonical address does nothing; with decode assists EXITINFO1 has it. */
+static int exit_invlpg(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+
+	if (!svm_caps.decode_assists || !svm_caps.next_rip)
+		return umbra_emulate_exit(vcpu);
+	umbra_mmu_invlpg(vcpu, control->exit_info_1);
+	return umbra_skip_insn(vcpu, control->next_rip - vcpu->arch.rip);
+}
+
+static int exit_invpcid(struct umbra_vcpu *vcpu)
+{
+	return umbra_emulate_exit(vcpu);
+}
+
+static int exit_xsetbv(struct umbra_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	u64 value = (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32;
+
+	/* The intercept comes before the check of the privilege level. */
+	if (umbra_cpl(vcpu) || (u32)gpr[UMBRA_RCX] || umbra_set_xcr0(vcpu, value))
+		return inject_gp(vcpu);
+	return skip(vcpu);
+}
+
+/*
+ * The guest was told of the KVM interface, for the sake of its clock, without
+ * any of the features that are used by hypercalls.
+ */
+static int exit_vmmcall(struct umbra_vcpu *vcpu)
+{
+	vcpu->arch.gpr[UMBRA_RAX] = umbra_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
+	return skip(vcpu);
+}
+
+static int exit_vintr(struct umbra_vcpu *vcpu)
+{
+	vcpu->arch.stat[UMBRA_STAT_INTERRUPT_WINDOWS]++;
+	svm_close_interrupt_window(vcpu);
+	umbra_request(vcpu, UMBRA_REQ_EVENT);
+	return 1;
+}
+
+static int exit_shutdown(struct umbra_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = UMBRA_EXIT_SHUTDOWN;
+	return 0;
+}
+
+static int fault(struct umbra_vcpu *vcpu, u64 address, u64 error_code)
+{
+	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
+	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, address, error_code);
+	return umbra_mmu_fault(vcpu, address, error_code);
+}
+
+static int exit_pf(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+
+	return fault(vcpu, control->exit_info_2, control->exit_info_1);
+}
+
+/* Bits 32 and 33 of EXITINFO1 say which of the two walks it was; both go the same way. */
+static int exit_npf(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+
+	return fault(vcpu, control->exit_info_2, (u32)control->exit_info_1);
+}
+
+static int exit_ac(struct umbra_vcpu *vcpu)
+{
+	umbra_queue_exception_error(vcpu, X86_TRAP_AC, 0);
+	return 1;
+}
+
+/* Shadow paging: done by the CPU it would load CR3 from guest memory. */
+static int exit_task_switch(struct umbra_vcpu *vcpu)
+{
+	return umbra_emulate_exit(vcpu);
+}
+
+const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
+	[SVM_EXIT_READ_CR0]			= { exit_cr, "cr0_read" },
+	[SVM_EXIT_READ_CR3]			= { exit_cr, "cr3_read" },
+	[SVM_EXIT_READ_CR4]			= { exit_cr, "cr4_read" },
+	[SVM_EXIT_WRITE_CR0]			= { exit_cr, "cr0_write" },
+	[SVM_EXIT_WRITE_CR3]			= { exit_cr, "cr3_write" },
+	[SVM_EXIT_WRITE_CR4]			= { exit_cr, "cr4_write" },
+	[SVM_EXIT_WRITE_CR8]			= { exit_cr, "cr8_write" },
+	[SVM_EXIT_READ_DR0]			= { exit_dr, "dr0_read" },
+	[SVM_EXIT_READ_DR1]			= { exit_dr, "dr1_read" },
+	[SVM_EXIT_READ_DR2]			= { exit_dr, "dr2_read" },
+	[SVM_EXIT_READ_DR3]			= { exit_dr, "dr3_read" },
+	[SVM_EXIT_READ_DR4]			= { exit_dr, "dr4_read" },
+	[SVM_EXIT_READ_DR5]			= { exit_dr, "dr5_read" },
+	[SVM_EXIT_READ_DR6]			= { exit_dr, "dr6_read" },
+	[SVM_EXIT_READ_DR7]			= { exit_dr, "dr7_read" },
+	[SVM_EXIT_WRITE_DR0]			= { exit_dr, "dr0_write" },
+	[SVM_EXIT_WRITE_DR1]			= { exit_dr, "dr1_write" },
+	[SVM_EXIT_WRITE_DR2]			= { exit_dr, "dr2_write" },
+	[SVM_EXIT_WRITE_DR3]			= { exit_dr, "dr3_write" },
+	[SVM_EXIT_WRITE_DR4]			= { exit_dr, "dr4_write" },
+	[SVM_EXIT_WRITE_DR5]			= { exit_dr, "dr5_write" },
+	[SVM_EXIT_WRITE_DR6]			= { exit_dr, "dr6_write" },
+	[SVM_EXIT_WRITE_DR7]			= { exit_dr, "dr7_write" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB]	= { svm_exit_debug, "db" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF]	= { exit_pf, "pf" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC]	= { exit_ac, "ac" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC]	= { exit_host_event, "mc" },
+	[SVM_EXIT_INTR]				= { exit_host_event, "intr" },
+	[SVM_EXIT_NMI]				= { exit_host_event, "nmi" },
+	[SVM_EXIT_SMI]				= { exit_host_event, "smi" },
+	[SVM_EXIT_INIT]				= { exit_host_event, "init" },
+	[SVM_EXIT_VINTR]			= { exit_vintr, "vintr" },
+	[SVM_EXIT_RDPMC]			= { inject_gp, "rdpmc" },
+	[SVM_EXIT_CPUID]			= { exit_cpuid, "cpuid" },
+	[SVM_EXIT_RSM]				= { inject_ud, "rsm" },
+	[SVM_EXIT_IRET]				= { svm_exit_iret, "iret" },
+	[SVM_EXIT_INVD]				= { skip, "invd" },
+	[SVM_EXIT_PAUSE]			= { exit_pause, "pause" },
+	[SVM_EXIT_HLT]				= { exit_hlt, "hlt" },
+	[SVM_EXIT_INVLPG]			= { exit_invlpg, "invlpg" },
+	[SVM_EXIT_INVLPGA]			= { inject_ud, "invlpga" },
+	[SVM_EXIT_IOIO]				= { exit_io, "io" },
+	[SVM_EXIT_MSR]				= { exit_msr, "msr" },
+	[SVM_EXIT_TASK_SWITCH]			= { exit_task_switch, "task_switch" },
+	[SVM_EXIT_SHUTDOWN]			= { exit_shutdown, "shutdown" },
+	[SVM_EXIT_VMRUN]			= { inject_ud, "vmrun" },
+	[SVM_EXIT_VMMCALL]			= { exit_vmmcall, "vmmcall" },
+	[SVM_EXIT_VMLOAD]			= { inject_ud, "vmload" },
+	[SVM_EXIT_VMSAVE]			= { inject_ud, "vmsave" },
+	[SVM_EXIT_STGI]				= { inject_ud, "stgi" },
+	[SVM_EXIT_CLGI]				= { inject_ud, "clgi" },
+	[SVM_EXIT_SKINIT]			= { inject_ud, "skinit" },
+	[SVM_EXIT_WBINVD]			= { skip, "wbinvd" },
+	[SVM_EXIT_MONITOR]			= { inject_ud, "monitor" },
+	[SVM_EXIT_MWAIT]			= { inject_ud, "mwait" },
+	[SVM_EXIT_XSETBV]			= { exit_xsetbv, "xsetbv" },
+	[SVM_EXIT_RDPRU]			= { inject_ud, "rdpru" },
+	[SVM_EXIT_INVPCID]			= { exit_invpcid, "invpcid" },
+	[SVM_ROW_NPF]				= { exit_npf, "npf" },
+	[SVM_ROW_INVALID]			= { NULL, "invalid" },
+	[SVM_ROW_OTHER]				= { NULL, "other" },
+};
+
+/**
+ * svm_fast_exit() - deal with an exit while interrupts are still off
+ * @vcpu: the vCPU, loaded; interrupts off
+ *
+ * Return: true when that was all; the guest may be entered again.
+ */
+bool svm_fast_exit(struct umbra_vcpu *vcpu)
+{
+	return false;
+}
+
+const struct umbra_backend umbra_svm_backend = {
+	.name = "AMD-V",
+	.vendor = UMBRA_VENDOR_SVM,
+	.exits = svm_exits,
+	.nr_exits = SVM_NR_ROWS,
+	.probe = svm_probe,
+	.cap = svm_cap,
+	.setup = svm_setup,
+	.teardown = svm_teardown,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.vcpu_create = svm_vcpu_create,
+	.vcpu_free = svm_vcpu_free,
+	.vcpu_reset = svm_vcpu_reset,
+	.vcpu_load = svm_vcpu_load,
+	.vcpu_put = svm_vcpu_put,
+	.run = svm_run,
+	.fast_exit = svm_fast_exit,
+	.complete_exit = svm_complete_exit,
+	.describe_failure = svm_describe_failure,
+	.get_segment = svm_get_segment,
+	.set_segment = svm_set_segment,
+	.get_table = svm_get_table,
+	.set_table = svm_set_table,
+	.update_crs = svm_update_crs,
+	.update_debug = svm_update_debug,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.load_root = svm_load_root,
+	.flush_tlb = svm_flush_tlb,
+	.flush_gva = svm_flush_gva,
+	.get_blocking = svm_get_blocking,
+	.set_blocking = svm_set_blocking,
+	.can_inject = svm_can_inject,
+	.inject = svm_inject,
+	.open_window = svm_open_window,
+	.cancel_injection = svm_cancel_injection,
+};

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* AMD-V: being on a CPU, ASIDs, and one turn in the guest. */
+#include <linux/hw_breakpoint.h>
+#include <linux/io.h>
+#include <linux/ptrace.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/mce.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include "svm.h"
+#include "trace.h"
+
+/**
+ * svm_vcpu_load() - the vCPU's task runs on this CPU now
+ * @vcpu: the vCPU
+ * @cpu: this CPU; preemption is off
+ */
+void svm_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/*
+	 * FS, GS, TR, LDTR with their hidden parts and the SYSCALL and SYSENTER
+	 * MSRs, as they are for this task on this CPU; svm_enter() loads them
+	 * again after each exit. On a CPU that is about to go offline AMD-V may
+	 * be off already; nothing will enter a guest there.
+	 */
+	if (__this_cpu_read(umbra_virt_on))
+		vmsave_host(page_to_phys(c->host));
+
+	if (c->last_vmcb != svm->vmcb) {
+		c->last_vmcb = svm->vmcb;
+		indirect_branch_prediction_barrier();
+	}
+	if (svm->asid_cpu != cpu) {
+		svm->asid_cpu = cpu;
+		svm->asid_generation = 0;
+		/* Nothing cached by another CPU is known to be as it is now. */
+		svm->vmcb->control.clean = 0;
+	}
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
+		rdmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
+		if (svm->host_tsc_aux != vcpu->arch.msr.tsc_aux)
+			wrmsrl(MSR_TSC_AUX, vcpu->arch.msr.tsc_aux);
+	}
+}
+
+/**
+ * svm_vcpu_put() - the vCPU's task leaves this CPU
+ * @vcpu: the vCPU; preemption is off
+ */
+void svm_vcpu_put(struct umbra_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		if (svm->host_tsc_aux != vcpu->arch.msr.tsc_aux)
+			wrmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
+}
+
+/*
+ * An ASID of this CPU's current generation. When they are used up a new
+ * generation begins with the whole TLB flushed (15.16.1).
+ */
+static void take_asid(struct svm_vcpu *svm, struct svm_cpu *c)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	if (c->next_asid >= svm_caps.asids) {
+		c->asid_generation++;
+		c->next_asid = 1;	/* 0 is the host's */
+		control->tlb_ctl = TLB_CONTROL_FLUSH_ALL_ASID;
+	}
+	svm->asid_generation = c->asid_generation;
+	control->asid = c->next_asid++;
+	svm_dirty(svm->vmcb, SVM_CLEAN_ASID);
+}
+
+/**
+ * svm_flush_tlb() - drop all translations of the vCPU before the next entry
+ * @vcpu: the vCPU, loaded
+ */
+void svm_flush_tlb(struct umbra_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (svm_caps.flush_by_asid)
+		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
+	else
+		/* What was cached under the old one can never be hit again. */
+		svm->asid_generation = 0;
+}
+
+/**
+ * svm_flush_gva() - drop the translations of one page
+ * @vcpu: the vCPU, loaded; shadow paging
+ * @gva: an address in the page
+ *
+ * If the vCPU has no ASID on this CPU there is nothing to drop: it gets a new one.
+ */
+void svm_flush_gva(struct umbra_vcpu *vcpu, u64 gva)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	preempt_disable();
+	if (svm->asid_generation == this_cpu_read(svm_cpu.asid_generation) &&
+	    __this_cpu_read(umbra_virt_on))
+		invlpga_asid(gva, svm->vmcb->control.asid);
+	preempt_enable();
+}
+
+static void machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/* The CPU does not call the host's handler by itself when #MC is intercepted. */
+	struct pt_regs regs = {
+		.cs = 3,	/* the guest's state is not the kernel's */
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+
+static u32 exit_row(const struct vmcb_control_area *control)
+{
+	u32 code = control->exit_code;
+
+	if (likely(code < SVM_ROW_NPF))
+		return code;
+	if (code == SVM_EXIT_NPF)
+		return SVM_ROW_NPF;
+	return code == (u32)SVM_EXIT_ERR ? SVM_ROW_INVALID : SVM_ROW_OTHER;
+}
+
+static void load_breakpoints(const struct umbra_vcpu *vcpu)
+{
+	set_debugreg(vcpu->arch.dr[0], 0);
+	set_debugreg(vcpu->arch.dr[1], 1);
+	set_debugreg(vcpu->arch.dr[2], 2);
+	set_debugreg(vcpu->arch.dr[3], 3);
+}
+
+/* CR8 is V_TPR; the guest may raise it freely from 0, everything else exits. */
+static void load_tpr(struct vmcb *vmcb, u8 tpr)
+{
+	u32 int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | tpr;
+
+	if (vmcb->control.int_ctl != int_ctl) {
+		vmcb->control.int_ctl = int_ctl;
+		svm_dirty(vmcb, SVM_CLEAN_TPR);
+	}
+	svm_intercept(vmcb, INTERCEPT_CR8_WRITE, tpr || int_ctl & V_IRQ_MASK);
+}
+
+/**
+ * svm_run() - enter the guest once
+ * @vcpu: the vCPU, loaded; interrupts off
+ */
+void svm_run(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	u8 tpr = arch->lapic->tpr >> 4;
+
+	if (unlikely(svm->asid_generation != c->asid_generation))
+		take_asid(svm, c);
+	load_tpr(svm->vmcb, tpr);
+	save->rax = arch->gpr[UMBRA_RAX];
+	save->rsp = arch->gpr[UMBRA_RSP];
+	save->rip = arch->rip;
+	save->rflags = arch->rflags;
+	if (save->cr2 != arch->cr2) {
+		save->cr2 = arch->cr2;
+		svm_dirty(svm->vmcb, SVM_CLEAN_CR2);
+	}
+	if (unlikely(arch->dr7 & DR7_ENABLED))
+		load_breakpoints(vcpu);
+
+	svm_enter(svm->vmcb_pa, arch->gpr, page_to_phys(c->host));
+
+	/* An exit leaves DR7 disabled, and DR0 to DR3 as the guest had them. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+
+	control->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	arch->exit_reason = exit_row(control);
+	arch->exit_code = control->exit_code;
+	if (unlikely(arch->exit_reason == SVM_ROW_INVALID)) {
+		/* The guest did not run, and what the save area holds now is undefined. */
+		control->clean = 0;
+		return;
+	}
+	if (svm_caps.clean_bits)
+		control->clean = BIT(SVM_NR_CLEAN) - 1;
+	control->event_inj = 0;
+
+	arch->gpr[UMBRA_RAX] = save->rax;
+	arch->gpr[UMBRA_RSP] = save->rsp;
+	arch->rip = save->rip;
+	arch->rflags = save->rflags;
+	arch->cr2 = save->cr2;
+	arch->dr6 = save->dr6;
+	if (svm_nested(vcpu))
+		arch->cr3 = save->cr3;
+	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))
+		umbra_lapic_set_cr8(vcpu, control->int_ctl & V_TPR_MASK);
+	if (unlikely(control->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+		machine_check();
+	trace_umbra_exit(vcpu->id, svm_exits[arch->exit_reason].name ?: "unknown",
+			 control->exit_code, arch->rip, control->exit_info_1, control->exit_info_2);
+}

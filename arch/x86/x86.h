@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is true of a VM and a vCPU on x86, whichever vendor runs them. */
+#ifndef UMBRA_X86_H
+#define UMBRA_X86_H
+
+#include <linux/hrtimer.h>
+#include <linux/percpu.h>
+#include <linux/types.h>
+#include <asm/fpu/types.h>
+#include <umbra/umbra.h>
+#include <asm/processor-flags.h>
+#include "backend.h"
+#include "clock.h"
+#include "emulate/emulate.h"
+#include "lapic.h"
+#include "mmu/mmu.h"
+#include "msr.h"
+
+/* DR6.BD: a debug register was accessed while DR7.GD was set (SDM Vol. 3 17.2.3). */
+#define DR6_BD		BIT(13)
+/* DR7.GD: general detect, and the bits that enable breakpoints (17.2.4). */
+#define DR7_GD		BIT(13)
+#define DR7_ENABLED	0xff
+
+/**
+ * struct umbra_exception - an exception on its way to the guest
+ * @pending: raised by the instruction just run or emulated
+ * @injected: handed to the CPU; cleared once it was delivered
+ * @has_error: @error is pushed
+ * @has_payload: @payload is put into CR2 (#PF) or DR6 (#DB) on delivery
+ */
+struct umbra_exception {
+	bool pending;
+	bool injected;
+	bool has_error;
+	bool has_payload;
+	u8 vector;
+	u32 error;
+	u64 payload;
+};
+
+/* An interrupt or INT n handed to the CPU, cleared once it was delivered. */
+struct umbra_interrupt {
+	bool injected;
+	bool soft;
+	u8 vector;
+};
+
+/* An instruction may read twice (CMPS) and up to 64 bytes at a time. */
+#define UMBRA_MMIO_MAX		8
+
+/* A piece of at most 8 bytes of an access to no memory slot. */
+struct umbra_mmio {
+	gpa_t gpa;
+	u32 len;
+	u8 data[8];
+};
+
+/* How many 1, 2 or 4 byte items fit into the page for string I/O. */
+#define UMBRA_PIO_BATCH		(UMBRA_RUN_IO_SIZE / 4)
+
+/* Counters of a vCPU beside those of its exits; names in arch/x86/x86.c. */
+enum umbra_vcpu_stat {
+	UMBRA_STAT_ENTRIES,		/* VMRUN or VMLAUNCH/VMRESUME */
+	UMBRA_STAT_FAST_EXITS,		/* handled with interrupts off */
+	UMBRA_STAT_USER_EXITS,		/* returns to user space */
+	UMBRA_STAT_SIGNAL_EXITS,
+	UMBRA_STAT_HALTS,
+	UMBRA_STAT_HALT_WAKEUPS,
+	UMBRA_STAT_EXCEPTIONS,		/* injected */
+	UMBRA_STAT_INTERRUPTS,
+	UMBRA_STAT_NMIS,
+	UMBRA_STAT_REINJECTIONS,	/* of events whose delivery was cut short */
+	UMBRA_STAT_INTERRUPT_WINDOWS,
+	UMBRA_STAT_EMULATIONS,		/* instructions executed in software */
+	UMBRA_STAT_EMULATION_FAILURES,
+	UMBRA_STAT_TLB_FLUSHES,
+	UMBRA_STAT_GUEST_FAULTS,	/* page faults that are the guest's own */
+	UMBRA_STAT_FAULTS,		/* page faults the tables were the cause of */
+	UMBRA_STAT_MMIO_EXITS,
+	UMBRA_STAT_PIO_EXITS,
+	UMBRA_NR_VCPU_STATS
+};
+
+/* Bits of umbra_vcpu_arch.async; whoever sets one requests UMBRA_REQ_EVENT and kicks. */
+enum {
+	UMBRA_NMI_LATCHED,	/* an NMI waits for its delivery */
+	UMBRA_INTR_LINE,	/* level of the INTR pin, driven by the 8259 */
+	UMBRA_NMI_LINE,		/* level of the NMI pin */
+	UMBRA_INIT_PENDING,
+	UMBRA_SIPI_PENDING,
+};
+
+struct umbra_vcpu_arch {
+	/*
+	 * The guest's registers; the backend's run() loads and saves those
+	 * that the CPU does not keep. cr0, cr4, efer are what the guest sees.
+	 */
+	u64 gpr[UMBRA_NR_GPRS];
+	u64 rip;
+	u64 rflags;
+	u64 cr0, cr2, cr3, cr4, efer;
+	u64 xcr0;
+	u64 dr[4], dr6, dr7;
+	u64 pdpte[4];		/* loaded with CR3 while PAE paging is on */
+
+	/* Of the last exit. */
+	u32 exit_reason;	/* index into umbra_backend->exits */
+	u8 exit_insn_len;	/* of the instruction that exited, 0: the CPU did not say */
+	bool exit_soon;		/* exit right after the event that the next entry injects */
+	bool exit_handled;	/* by the backend's fast_exit() */
+	u64 exit_code;		/* as the CPU gave it */
+	u64 exit_tsc;		/* when it was; 0: counted already */
+
+	struct umbra_exception exception;
+	struct umbra_interrupt interrupt;
+	bool nmi_injected;
+	u8 mp_state;		/* enum umbra_mp_state */
+	u8 sipi_vector;		/* valid with UMBRA_SIPI_PENDING */
+	/* What other threads and timers set, with atomic bit operations: UMBRA_NMI_LATCHED ... */
+	unsigned long async;
+
+	/* Called when user space has done what the last exit asked for; 1, 0 or -errno. */
+	int (*complete)(struct umbra_vcpu *vcpu);
+
+	struct umbra_emul emul;
+	/* Reads of the instruction being executed, in order: done, and handed out again. */
+	struct umbra_mmio mmio_read[UMBRA_MMIO_MAX];
+	u8 mmio_reads, mmio_next;
+	/* Writes of executed instructions that user space has yet to do. */
+	struct umbra_mmio mmio_write[UMBRA_MMIO_MAX];
+	u8 mmio_writes, mmio_write_next;
+	u32 pio_size;			/* bytes of port input asked of user space */
+	u32 pio_done;			/* bytes of it that user space has supplied */
+	bool pio_posted;		/* port output that user space has yet to do */
+	bool pio_waiting, mmio_waiting;	/* what the executor stopped for */
+	bool emul_queued;		/* its exception has been queued already */
+	int emul_error;			/* -errno behind UMBRA_EMUL_UNHANDLED */
+
+	struct umbra_mmu_vcpu mmu;
+	struct umbra_lapic *lapic;
+	struct umbra_cpuid_state *cpuid;
+	struct umbra_slot *last_slot;
+
+	struct fpu_guest fpu;
+	u32 host_pkru, pkru;
+
+	struct umbra_msr_state msr;
+	struct umbra_clock_state clock;
+	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
+
+	void *backend;			/* the vendor's part */
+	struct umbra_exit_count *exit_counts;	/* umbra_backend->nr_exits of them */
+	u64 stat[UMBRA_NR_VCPU_STATS];
+};
+
+struct umbra_vm_arch {
+	u32 paging;			/* UMBRA_PAGING_* */
+	struct umbra_mmu_vm mmu;
+	struct umbra_apic_map apic_map;
+	struct umbra_vm_clock clock;
+};
+
+/* x86.c: what kmod/ asks of the architecture */
+int umbra_arch_init(void);
+void umbra_arch_exit(void);
+u64 umbra_arch_cap(u32 cap, char *reason);
+int umbra_arch_vm_create(struct umbra_vm *vm, u32 paging);
+void umbra_arch_vm_destroy(struct umbra_vm *vm);
+int umbra_arch_vcpu_create(struct umbra_vcpu *vcpu);
+void umbra_arch_vcpu_destroy(struct umbra_vcpu *vcpu);
+void umbra_arch_vcpu_load(struct umbra_vcpu *vcpu, int cpu);
+void umbra_arch_vcpu_put(struct umbra_vcpu *vcpu);
+bool umbra_arch_vcpu_runnable(struct umbra_vcpu *vcpu);
+long umbra_arch_dev_ioctl(unsigned int cmd, void __user *arg);
+long umbra_arch_vm_ioctl(struct umbra_vm *vm, unsigned int cmd, void __user *arg);
+long umbra_arch_vcpu_ioctl(struct umbra_vcpu *vcpu, unsigned int cmd, void __user *arg);
+
+/* virt.c: switching virtualization on and off on all CPUs */
+int umbra_virt_init(void);
+void umbra_virt_exit(void);
+int umbra_virt_get(void);
+void umbra_virt_put(void);
+DECLARE_PER_CPU(bool, umbra_virt_on);
+
+/* run.c */
+int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu);
+int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length);
+
+/* insn.c: instructions behind exits, decoded or executed in software */
+const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
+int umbra_emulate_exit(struct umbra_vcpu *vcpu);
+unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
+int umbra_cpl(struct umbra_vcpu *vcpu);
+int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);
+
+/* event.c */
+void umbra_queue_exception(struct umbra_vcpu *vcpu, u8 vector);
+void umbra_queue_exception_error(struct umbra_vcpu *vcpu, u8 vector, u32 error);
+void umbra_queue_page_fault(struct umbra_vcpu *vcpu, u32 error, gva_t gva);
+void umbra_queue_debug(struct umbra_vcpu *vcpu, u64 dr6);
+void umbra_queue_nmi(struct umbra_vcpu *vcpu);
+int umbra_event_inject(struct umbra_vcpu *vcpu);
+bool umbra_event_pending(struct umbra_vcpu *vcpu);
+void umbra_event_get(struct umbra_vcpu *vcpu, struct umbra_events *ev);
+int umbra_event_check(const struct umbra_events *ev);
+void umbra_event_set(struct umbra_vcpu *vcpu, const struct umbra_events *ev);
+
+/* cr.c: what the guest does to its control registers; 0, or 1 for #GP(0) */
+int umbra_set_cr0(struct umbra_vcpu *vcpu, u64 value);
+int umbra_set_cr3(struct umbra_vcpu *vcpu, u64 value);
+int umbra_set_cr4(struct umbra_vcpu *vcpu, u64 value);
+int umbra_set_efer(struct umbra_vcpu *vcpu, u64 value);
+int umbra_set_xcr0(struct umbra_vcpu *vcpu, u64 value);
+int umbra_get_dr(struct umbra_vcpu *vcpu, int dr, u64 *value);
+int umbra_set_dr(struct umbra_vcpu *vcpu, int dr, u64 value);
+u64 umbra_cr4_allowed(struct umbra_vcpu *vcpu);
+u64 umbra_efer_allowed(struct umbra_vcpu *vcpu);
+u64 umbra_xcr0_allowed(struct umbra_vcpu *vcpu);
+void umbra_vcpu_reset(struct umbra_vcpu *vcpu, bool init);
+
+/* fpu.c */
+int umbra_fpu_create(struct umbra_vcpu *vcpu);
+void umbra_fpu_free(struct umbra_vcpu *vcpu);
+void umbra_fpu_load(struct umbra_vcpu *vcpu);
+void umbra_fpu_put(struct umbra_vcpu *vcpu);
+int umbra_fpu_reset(struct umbra_vcpu *vcpu);
+int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg);
+int umbra_fpu_set(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg);
+void umbra_fpu_host_init(void);
+u64 umbra_fpu_host_xcr0(void);
+void umbra_fpu_enter(struct umbra_vcpu *vcpu);
+void umbra_fpu_exit(struct umbra_vcpu *vcpu);
+bool umbra_fpu_get_vec(struct umbra_vcpu *vcpu, unsigned int reg, void *data, unsigned int len);
+bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *data,
+		       unsigned int len, bool zero_upper);
+
+/* state.c */
+int umbra_state_get(struct umbra_vcpu *vcpu, struct umbra_state *st);
+int umbra_state_set(struct umbra_vcpu *vcpu, const struct umbra_state *st);
+#endif /* UMBRA_X86_H */

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Virtual CPUs: lifetime, file descriptors, being loaded on a CPU, being kicked. */
+#include <linux/anon_inodes.h>
+#include <linux/cpumask.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/uaccess.h>
+#include <trace/events/ipi.h>
+#include "umbra.h"
+
+static void vcpu_sched_in(struct preempt_notifier *pn, int cpu)
+{
+	struct umbra_vcpu *vcpu = container_of(pn, struct umbra_vcpu, preempt_notifier);
+
+	vcpu->cpu = cpu;
+	umbra_arch_vcpu_load(vcpu, cpu);
+	vcpu->loaded = true;
+}
+
+static void vcpu_sched_out(struct preempt_notifier *pn, struct task_struct *next)
+{
+	struct umbra_vcpu *vcpu = container_of(pn, struct umbra_vcpu, preempt_notifier);
+
+	vcpu->loaded = false;
+	umbra_arch_vcpu_put(vcpu);
+}
+
+static struct preempt_ops vcpu_preempt_ops = {
+	.sched_in = vcpu_sched_in,
+	.sched_out = vcpu_sched_out,
+};
+
+/**
+ * umbra_vcpu_load() - make a vCPU the current CPU's
+ * @vcpu: the vCPU; vcpu->mutex is held
+ *
+ * From here to umbra_vcpu_put() the vCPU follows the calling task from CPU to
+ * CPU, and the backend's hooks may be called.
+ */
+void umbra_vcpu_load(struct umbra_vcpu *vcpu)
+{
+	preempt_disable();
+	vcpu->cpu = smp_processor_id();
+	umbra_arch_vcpu_load(vcpu, vcpu->cpu);
+	vcpu->loaded = true;
+	preempt_notifier_register(&vcpu->preempt_notifier);
+	preempt_enable();
+}
+
+/**
+ * umbra_vcpu_put() - undo umbra_vcpu_load()
+ * @vcpu: the vCPU; vcpu->mutex is held
+ */
+void umbra_vcpu_put(struct umbra_vcpu *vcpu)
+{
+	preempt_disable();
+	preempt_notifier_unregister(&vcpu->preempt_notifier);
+	vcpu->loaded = false;
+	umbra_arch_vcpu_put(vcpu);
+	preempt_enable();
+}
+
+/**
+ * umbra_vcpu_kick() - have a vCPU look at its requests soon
+ * @vcpu: the vCPU
+ *
+ * Wakes it from HLT, or interrupts it if it is in the guest. The request must
+ * have been made before. Any context.
+ */
+void umbra_vcpu_kick(struct umbra_vcpu *vcpu)
+{
+	int cpu, me;
+
+	if (rcuwait_wake_up(&vcpu->wait))
+		return;
+	me = get_cpu();
+	cpu = READ_ONCE(vcpu->cpu);
+	/* Pairs with the barrier after the mode is set on the way into the guest. */
+	smp_mb();
+	if (cpu != me && READ_ONCE(vcpu->mode) == UMBRA_IN_GUEST && cpu_online(cpu))
+		smp_send_reschedule(cpu);
+	put_cpu();
+}
+
+/**
+ * umbra_vcpu_wait() - sleep until there is something for the vCPU to do
+ * @vcpu: the vCPU, halted; vcpu->mutex is held, the vCPU is loaded
+ *
+ * Return: true when it may go on, false when a signal is pending.
+ */
+bool umbra_vcpu_wait(struct umbra_vcpu *vcpu)
+{
+	prepare_to_rcuwait(&vcpu->wait);
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (umbra_arch_vcpu_runnable(vcpu) || READ_ONCE(vcpu->requests) ||
+		    signal_pending(current))
+			break;
+		schedule();
+	}
+	finish_rcuwait(&vcpu->wait);
+	return !signal_pending(current);
+}
+
+static void acknowledge(void *unused)
+{
+}
+
+/**
+ * umbra_vm_kick_and_wait() - make a request of all vCPUs and see it honoured
+ * @vm: the VM
+ * @request: UMBRA_REQ_*
+ *
+ * When it returns no CPU runs the guest any more without having acted on the
+ * request. Interrupts are on; mmu_lock may be held.
+ */
+void umbra_vm_kick_and_wait(struct umbra_vm *vm, int request)
+{
+	static DEFINE_PER_CPU(struct cpumask, kick_mask);
+	struct umbra_vcpu *vcpu;
+	struct cpumask *mask;
+	unsigned int i;
+	int me, cpu;
+
+	me = get_cpu();
+	mask = this_cpu_ptr(&kick_mask);
+	cpumask_clear(mask);
+	umbra_for_each_vcpu(i, vcpu, vm) {
+		umbra_request(vcpu, request);
+		/* The request is set before the mode is read; see umbra_vcpu_kick(). */
+		smp_mb__after_atomic();
+		if (READ_ONCE(vcpu->mode) != UMBRA_IN_GUEST)
+			continue;
+		cpu = READ_ONCE(vcpu->cpu);
+		if (cpu != me)
+			cpumask_set_cpu(cpu, mask);
+	}
+	if (!cpumask_empty(mask))
+		smp_call_function_many(mask, acknowledge, NULL, true);
+	put_cpu();
+}
+
+/*
+ * Stay out while the VM is stopped. The mutex is not held on return if a
+ * signal ended the wait.
+ */
+static int vcpu_lock(struct umbra_vcpu *vcpu)
+{
+	int ret;
+
+	ret = wait_event_interruptible(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping));
+	if (ret)
+		return -EINTR;
+	return mutex_lock_killable(&vcpu->mutex);
+}
+
+static long vcpu_run(struct umbra_vcpu *vcpu)
+{
+	long ret;
+
+	for (;;) {
+		umbra_vcpu_load(vcpu);
+		ret = umbra_arch_vcpu_run(vcpu);
+		umbra_vcpu_put(vcpu);
+		if (ret != -EAGAIN)
+			return ret;
+
+		/* Somebody waits in umbra_vm_stop() for the mutex. */
+		mutex_unlock(&vcpu->mutex);
+		ret = vcpu_lock(vcpu);
+		if (ret) {
+			mutex_lock(&vcpu->mutex);
+			return -EINTR;
+		}
+	}
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct umbra_vcpu *vcpu = file->private_data;
+	long ret;
+
+	if (vcpu->vm->mm != current->mm)
+		return -EIO;
+	if (_IOC_TYPE(cmd) != UMBRA_IOC)
+		return -ENOTTY;
+	/* From other threads, while this vCPU is in UMBRA_RUN. */
+	if (cmd == UMBRA_SET_PIN)
+		return umbra_arch_vcpu_ioctl(vcpu, cmd, (void __user *)arg);
+
+	ret = vcpu_lock(vcpu);
+	if (ret)
+		return ret;
+	if (cmd == UMBRA_RUN) {
+		ret = arg ? -EINVAL : vcpu_run(vcpu);
+	} else {
+		umbra_vcpu_load(vcpu);
+		ret = umbra_arch_vcpu_ioctl(vcpu, cmd, (void __user *)arg);
+		umbra_vcpu_put(vcpu);
+	}
+	mutex_unlock(&vcpu->mutex);
+	return ret;
+}
+
+static vm_fault_t vcpu_vma_fault(struct vm_fault *vmf)
+{
+	struct umbra_vcpu *vcpu = vmf->vma->vm_file->private_data;
+	struct page *page;
+
+	if (vmf->pgoff >= UMBRA_RUN_SIZE / PAGE_SIZE)
+		return VM_FAULT_SIGBUS;
+	page = virt_to_page((char *)vcpu->run + vmf->pgoff * PAGE_SIZE);
+	get_page(page);
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = {
+	.fault = vcpu_vma_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (vma_pages(vma) + vma->vm_pgoff > UMBRA_RUN_SIZE / PAGE_SIZE)
+		return -EINVAL;
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static int vcpu_fd_release(struct inode *inode, struct file *file)
+{
+	struct umbra_vcpu *vcpu = file->private_data;
+
+	umbra_vm_put(vcpu->vm);
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_fd_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+/**
+ * umbra_vcpu_destroy() - free a vCPU
+ * @vcpu: a vCPU that no fd refers to
+ */
+void umbra_vcpu_destroy(struct umbra_vcpu *vcpu)
+{
+	umbra_arch_vcpu_destroy(vcpu);
+	free_pages((unsigned long)vcpu->run, get_order(UMBRA_RUN_SIZE));
+	kfree(vcpu);
+}
+
+static struct umbra_vcpu *vcpu_create(struct umbra_vm *vm, u32 id)
+{
+	struct umbra_vcpu *vcpu;
+	struct page *pages;
+	int ret = -ENOMEM;
+
+	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+	if (!vcpu)
+		return ERR_PTR(ret);
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->cpu = raw_smp_processor_id();
+	mutex_init(&vcpu->mutex);
+	rcuwait_init(&vcpu->wait);
+	preempt_notifier_init(&vcpu->preempt_notifier, &vcpu_preempt_ops);
+
+	/* Compound, so that a mapping's reference to either page keeps both. */
+	pages = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_COMP,
+			    get_order(UMBRA_RUN_SIZE));
+	if (!pages)
+		goto err_vcpu;
+	vcpu->run = page_address(pages);
+
+	ret = umbra_arch_vcpu_create(vcpu);
+	if (ret)
+		goto err_run;
+	return vcpu;
+
+err_run:
+	__free_pages(pages, get_order(UMBRA_RUN_SIZE));
+err_vcpu:
+	kfree(vcpu);
+	return ERR_PTR(ret);
+}
+
+/**
+ * umbra_vcpu_create_fd() - add a vCPU to a VM
+ * @vm: the VM; vm->lock is held
+ * @args: checked for range and flags
+ *
+ * Return: a file descriptor, or
+ * * -EEXIST	- the VM has had a vCPU of this id
+ * * -ENOMEM	- no memory
+ * * -EMFILE, -ENFILE - no file descriptor
+ */
+int umbra_vcpu_create_fd(struct umbra_vm *vm, const struct umbra_create_vcpu *args)
+{
+	struct umbra_vcpu *vcpu;
+	struct file *file;
+	int fd;
+
+	lockdep_assert_held(&vm->lock);
+	if (vm->vcpu[args->id])
+		return -EEXIST;
+
+	vcpu = vcpu_create(vm, args->id);
+	if (IS_ERR(vcpu))
+		return PTR_ERR(vcpu);
+
+	fd = get_unused_fd_flags(O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		goto err_vcpu;
+	file = anon_inode_getfile("umbra-vcpu", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto err_vcpu;
+	}
+	umbra_vm_get(vm);
+
+	/* From here other vCPUs can see it: umbra_for_each_vcpu(). */
+	smp_store_release(&vm->vcpu[args->id], vcpu);
+	if (args->id >= vm->nr_vcpus)
+		WRITE_ONCE(vm->nr_vcpus, args->id + 1);
+	fd_install(fd, file);
+	return fd;
+
+err_vcpu:
+	umbra_vcpu_destroy(vcpu);
+	return fd;
+}
