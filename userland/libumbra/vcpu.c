@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Calls on a vCPU's file descriptor. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "kick.h"
+#include "util/error.h"
+
+void umbra_vcpu_close(struct umbra_vcpu *vcpu)
+{
+	if (!vcpu)
+		return;
+	munmap(vcpu->run, vcpu->run_size);
+	close(vcpu->fd);
+	free(vcpu);
+}
+
+struct umbra_run *umbra_vcpu_run_page(struct umbra_vcpu *vcpu)
+{
+	return vcpu->run;
+}
+
+void *umbra_vcpu_io_data(struct umbra_vcpu *vcpu)
+{
+	return (char *)vcpu->run + UMBRA_RUN_IO_OFFSET;
+}
+
+void umbra_vcpu_attach(struct umbra_vcpu *vcpu)
+{
+	kick_signal_prepare();
+	vcpu->thread = pthread_self();
+	__atomic_store_n(&vcpu->attached, true, __ATOMIC_RELEASE);
+}
+
+int umbra_vcpu_run(struct umbra_vcpu *vcpu)
+{
+	int err;
+
+	if (__builtin_expect(!ioctl(vcpu->fd, UMBRA_RUN, 0), 1))
+		return 0;
+	err = errno;
+	if (err == EINTR) {
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		return -EINTR;
+	}
+	return error_set(err, "the module cannot run vCPU %u: %s", vcpu->id, strerror(err));
+}
+
+void umbra_vcpu_kick(struct umbra_vcpu *vcpu)
+{
+	/* The flag is for a thread that is on its way in and would miss the signal. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&vcpu->attached, __ATOMIC_ACQUIRE))
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+}
+
+int umbra_vcpu_set_pin(struct umbra_vcpu *vcpu, unsigned int pin, bool level)
+{
+	struct umbra_pin arg = { .pin = pin, .level = level };
+
+	if (ioctl(vcpu->fd, UMBRA_SET_PIN, &arg))
+		return error_set(errno, "the module cannot set pin %u of vCPU %u: %s", pin,
+				 vcpu->id, strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_get_state(struct umbra_vcpu *vcpu, struct umbra_state *state)
+{
+	if (ioctl(vcpu->fd, UMBRA_GET_STATE, state))
+		return error_set(errno, "cannot read the registers of vCPU %u: %s", vcpu->id,
+				 strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_set_state(struct umbra_vcpu *vcpu, const struct umbra_state *state)
+{
+	if (ioctl(vcpu->fd, UMBRA_SET_STATE, state))
+		return error_set(errno, "the module refuses the registers of vCPU %u: %s",
+				 vcpu->id, strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_set_cpuid(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry *entries,
+			 unsigned int count)
+{
+	struct umbra_cpuid arg = { .count = count, .entries = (uintptr_t)entries };
+
+	if (ioctl(vcpu->fd, UMBRA_SET_CPUID, &arg))
+		return error_set(errno, "the module refuses the CPUID leaves of vCPU %u: %s",
+				 vcpu->id, strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_get_lapic(struct umbra_vcpu *vcpu, struct umbra_lapic_state *lapic)
+{
+	if (ioctl(vcpu->fd, UMBRA_GET_LAPIC, lapic))
+		return error_set(errno, "cannot read the local APIC of vCPU %u: %s", vcpu->id,
+				 strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_set_lapic(struct umbra_vcpu *vcpu, const struct umbra_lapic_state *lapic)
+{
+	if (ioctl(vcpu->fd, UMBRA_SET_LAPIC, lapic))
+		return error_set(errno, "the module refuses the local APIC of vCPU %u: %s",
+				 vcpu->id, strerror(errno));
+	return 0;
+}
+
+int umbra_vcpu_stats(struct umbra_vcpu *vcpu, struct umbra_stat_list *list)
+{
+	return umbra_read_stats(vcpu->fd, UMBRA_GET_VCPU_STATS, list);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The port bus and the MMIO bus: which device answers at an address. They are
+ * filled before the first vCPU runs and read without a lock from then on.
+ */
+#ifndef UMBRA_MONITOR_BUS_H
+#define UMBRA_MONITOR_BUS_H
+
+#include <stdint.h>
+
+#include "devices/device.h"
+
+#define BUS_PORTS	0x10000
+#define BUS_MAX_REGIONS	64
+
+struct bus_region {
+	uint64_t base;
+	uint64_t size;
+	const struct io_ops *ops;
+	void *dev;
+};
+
+struct port_bus {
+	/* The region at each port, as its index plus 1; 0 where nothing answers. */
+	uint8_t at[BUS_PORTS];
+	struct bus_region region[BUS_MAX_REGIONS];
+	unsigned int count;
+};
+
+struct mmio_bus {
+	/* In ascending order. */
+	struct bus_region region[BUS_MAX_REGIONS];
+	unsigned int count;
+};
+
+/**
+ * port_bus_add() - Let a device answer at ports
+ * @bus: the bus
+ * @base: first port
+ * @size: how many
+ * @ops: the device's registers
+ * @dev: for @ops
+ *
+ * Return: 0; -EBUSY if a port is taken; -ENOSPC if there are too many
+ * regions; -EINVAL if the ports do not exist.
+ */
+int port_bus_add(struct port_bus *bus, uint16_t base, unsigned int size,
+		 const struct io_ops *ops, void *dev);
+
+/** mmio_bus_add() - Let a device answer at addresses; returns as port_bus_add() */
+int mmio_bus_add(struct mmio_bus *bus, uint64_t base, uint64_t size,
+		 const struct io_ops *ops, void *dev);
+
+/**
+ * port_bus_read() - Read a port
+ * @bus: the bus
+ * @port: the port
+ * @size: 1, 2 or 4
+ *
+ * Return: the value; all ones from ports where nothing answers.
+ */
+uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int size);
+
+/** port_bus_write() - Write a port; what nobody answers to is lost */
+void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size, uint32_t value);
+
+/**
+ * mmio_bus_read() - Read memory that is no memory
+ * @bus: the bus
+ * @gpa: the address
+ * @size: 1 to 8
+ *
+ * Return: the value; all ones from addresses where nothing answers.
+ */
+uint64_t mmio_bus_read(const struct mmio_bus *bus, uint64_t gpa, unsigned int size);
+
+/** mmio_bus_write() - Write memory that is no memory; what nobody answers to is lost */
+void mmio_bus_write(const struct mmio_bus *bus, uint64_t gpa, unsigned int size, uint64_t value);
+
+#endif

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The file that --stats writes, as Documentation/vmctl.rst describes it. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "util/error.h"
+
+/* Adds counters to an object of { name: { count, cycles } }. */
+static int add_counters(json_t *object, const struct umbra_stat_list *list)
+{
+	unsigned int i;
+
+	for (i = 0; i < list->count; i++) {
+		const struct umbra_stat *stat = &list->stat[i];
+		json_t *old = json_object_get(object, stat->name);
+		json_int_t count = stat->count, cycles = stat->cycles;
+
+		if (old) {
+			count += json_integer_value(json_object_get(old, "count"));
+			cycles += json_integer_value(json_object_get(old, "cycles"));
+		}
+		if (json_object_set_new(object, stat->name,
+					json_pack("{s:I, s:I}", "count", count, "cycles", cycles)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_vcpus(struct machine *m, json_t *root)
+{
+	json_t *vcpus = json_array(), *total = json_object(), *own;
+	struct umbra_stat_list list;
+	unsigned int id;
+	int ret;
+
+	if (json_object_set_new(root, "exits", total) ||
+	    json_object_set_new(root, "vcpus", vcpus))
+		return -ENOMEM;
+	for (id = 0; id < m->config->cpus; id++) {
+		ret = umbra_vcpu_stats(m->vcpu[id].handle, &list);
+		if (ret)
+			return ret;
+		own = json_object();
+		ret = add_counters(own, &list) || add_counters(total, &list) ? -ENOMEM : 0;
+		free(list.stat);
+		if (json_array_append_new(vcpus, json_pack("{s:i, s:o}", "id", (int)id, "exits",
+							   own)) || ret)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_vm(struct machine *m, json_t *root)
+{
+	json_t *vm = json_object();
+	struct umbra_stat_list list;
+	unsigned int i;
+	int ret;
+
+	if (json_object_set_new(root, "vm", vm))
+		return -ENOMEM;
+	ret = umbra_vm_stats(m->vm, &list);
+	if (ret)
+		return ret;
+	for (i = 0; i < list.count && !ret; i++)
+		ret = json_object_set_new(vm, list.stat[i].name,
+					  json_integer(list.stat[i].count)) ? -ENOMEM : 0;
+	free(list.stat);
+	return ret;
+}
+
+static int add_run(struct machine *m, json_t *root)
+{
+	static const char * const ends[] = {
+		[MACHINE_RUNNING] = "running",
+		[MACHINE_POWER_OFF] = "power-off",
+		[MACHINE_RESET] = "reset",
+		[MACHINE_TRIPLE_FAULT] = "triple-fault",
+		[MACHINE_DEBUG_EXIT] = "debug-exit",
+		[MACHINE_QUIT] = "quit",
+		[MACHINE_SIGNAL] = "signal",
+		[MACHINE_EMULATION] = "emulation",
+		[MACHINE_ENTRY_FAILED] = "entry-failed",
+		[MACHINE_MEMORY_FAULT] = "memory-fault",
+		[MACHINE_FAILED] = "failed",
+	};
+	const struct machine_config *config = m->config;
+
+	return json_object_set_new(root, "name", config->name ? json_string(config->name)
+							      : json_null()) ||
+	       json_object_set_new(root, "paging",
+				   json_string(config->paging == UMBRA_PAGING_SHADOW ? "shadow"
+										     : "nested")) ||
+	       json_object_set_new(root, "cpus", json_integer(config->cpus)) ||
+	       json_object_set_new(root, "memory", json_integer(config->memory)) ||
+	       json_object_set_new(root, "end", json_string(ends[m->result.end])) ||
+	       json_object_set_new(root, "end_detail", json_integer(m->result.detail)) ||
+	       json_object_set_new(root, "wall_seconds", json_real(m->run_ns / 1e9)) ||
+	       json_object_set_new(root, "guest_ticks", json_integer(m->run_ticks)) ? -ENOMEM : 0;
+}
+
+int statistics_write(struct machine *m)
+{
+	const char *path = m->config->stats;
+	json_t *root = json_object();
+	int ret;
+
+	if (!root)
+		return error_set(ENOMEM, "out of memory");
+	error_set(ENOMEM, "out of memory for statistics");
+	ret = add_run(m, root);
+	if (!ret)
+		ret = add_vcpus(m, root);
+	if (!ret)
+		ret = add_vm(m, root);
+	if (!ret) {
+		errno = EIO;
+		if (json_dump_file(root, path, JSON_INDENT(2)))
+			ret = error_set(errno, "cannot write the statistics to '%s': %s", path,
+					strerror(errno));
+	}
+	json_decref(root);
+	return ret;
+}
