@@ -29,8 +29,9 @@ class Report:
         print(f"{word} {name}{took}")
         lines = detail.rstrip().splitlines()
         if len(lines) > DETAIL_LINES:
-            print(f"     | ... {len(lines) - DETAIL_LINES} lines before these")
-        for line in lines[-DETAIL_LINES:]:
+            half = DETAIL_LINES // 2
+            lines[half:-half] = [f"... {len(lines) - 2 * half} more lines ..."]
+        for line in lines:
             print(f"     | {line}")
         sys.stdout.flush()
 

@@ -79,7 +79,7 @@ def build_tree(version):
                 out.mkdir(parents=True, exist_ok=True)
                 say(f"building a debug kernel {version}; this takes several minutes, once")
                 _configure(tree, out)
-                _make(tree, out, "-j2", "bzImage", "modules_prepare")
+                _make(tree, out, "-j2", "vmlinux", "modules_prepare")
                 # No module of Linux' own is built, so vmlinux exports all there is.
                 (out / "Module.symvers").write_bytes((out / "vmlinux.symvers").read_bytes())
                 complete.touch()
@@ -96,4 +96,4 @@ def headers(version):
 def kernel(version):
     """Return the debug kernel to boot."""
     release, out = headers(version)
-    return Kernel(release, out / "arch/x86/boot/bzImage", out / "vmlinux", out / "no-modules")
+    return Kernel(release.removesuffix("-debug"), out / "vmlinux", out / "vmlinux", out / "no-modules")

@@ -94,7 +94,7 @@ def root(kernel):
 
     key = cache.digest(HERE / "root/init", HERE / "root/agent.c", BUSYBOX, Path(__file__),
                        Path(__file__).with_name("cpio.py"), kernel.release,
-                       str(kernel.bzimage.stat().st_mtime_ns))
+                       str(kernel.image.stat().st_mtime_ns))
     return cache.entry("root", key, build) / "cpio"
 
 
@@ -104,7 +104,7 @@ def kvm(kernel):
         with Archive(into / "cpio") as archive:
             _add_modules(archive, kernel, MODULES + KVM_MODULES)
 
-    key = cache.digest(Path(__file__), kernel.release, str(kernel.bzimage.stat().st_mtime_ns))
+    key = cache.digest(Path(__file__), kernel.release, str(kernel.image.stat().st_mtime_ns))
     return cache.entry("kvm", key, build) / "cpio"
 
 

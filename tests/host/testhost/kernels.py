@@ -27,7 +27,7 @@ class Kernel:
     """A kernel ready to boot, and the modules that came with it."""
 
     release: str
-    bzimage: Path
+    image: Path
     vmlinux: Path
     modules: Path
 
