@@ -288,9 +288,12 @@ bool pt_target_check(struct pt_target *t, const struct pt_env *env, enum access 
 			break;
 		if (mode == PT_PAE && l == 3)
 			continue;
-		/* Down to the entry that faults, the walk may set accessed bits. */
+		/*
+		 * Down to the entry that faults, the walk may set accessed bits. QEMU's
+		 * TCG does so in the leaf itself if that maps 1 GiB.
+		 */
 		if (o.fault)
-			may = leaf ? 0 : PT_A;
+			may = leaf && l < 3 ? 0 : PT_A;
 		else
 			must = PT_A | (leaf && a % 3 == 1 ? PT_D : 0);
 		if ((now & ~may) != ((e | must) & ~may))
