@@ -18,7 +18,12 @@ one() {
 		usleep "$3"
 	fi
 	kill -"$SIGNAL" "$vm"
-	wait "$vm" || true
+	status=0
+	wait "$vm" || status=$?
+	case $SIGNAL in
+	KILL) expect_status 137 ;;
+	TERM) expect_status 143 ;;
+	esac
 	unused
 }
 

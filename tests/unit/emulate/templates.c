@@ -30,9 +30,11 @@
 	{ n " r/m, imm", CALL, 1, 0xba, 0, ext, 0, RMW | T_IMM8, BITS }
 
 /* An SSE move and its VEX form; for VEX the prefix is given as VEX.pp. */
-#define MOVE(n, op, prefix, pp)							\
-	{ n, CALL, 1, op, 0, -1, prefix, VEC, 0 },				\
-	{ "v" n, CALL, 1, op, 0, -1, pp, VEX, 0 }
+#define MOVE_FLAGS(n, op, prefix, pp, flags)					\
+	{ n, CALL, 1, op, 0, -1, prefix, VEC | (flags), 0 },			\
+	{ "v" n, CALL, 1, op, 0, -1, pp, VEX | (flags), 0 }
+#define MOVE(n, op, prefix, pp)		MOVE_FLAGS(n, op, prefix, pp, 0)
+#define ALIGNED(n, op, prefix, pp)	MOVE_FLAGS(n, op, prefix, pp, T_ALIGNED)
 
 const struct template templates[] = {
 	ALU("add", 0x00, 0),
@@ -126,7 +128,7 @@ const struct template templates[] = {
 	{ "push r/m", CALL, 0, 0xff, 0, 6, 0, RM | T_STACK, 0 },
 	{ "pop r", CALL, 0, 0x58, 0x5f, -1, 0, T_STACK, 0 },
 	{ "pop r/m", CALL, 0, 0x8f, 0, 0, 0, RM | T_STACK, 0 },
-	{ "pusha/popa", COLD, 0, 0x60, 0x61, -1, 0, T_STACK, 0 },
+	{ "pusha/popa", COLD, 0, 0x60, 0x61, -1, 0, T_STACK | T_PARTIAL, 0 },
 	{ "pushf/popf", CALL, 0, 0x9c, 0x9d, -1, 0, T_STACK, 0 },
 	{ "leave", CALL, 0, 0xc9, 0, -1, 0, T_LEAVE, 0 },
 
@@ -154,11 +156,11 @@ const struct template templates[] = {
 	{ "mov gs, r/m", COLD, 0, 0x8e, 0, 5, 0, RM | T_SELECTOR, 0 },
 	{ "mov cs, r/m", CALL, 0, 0x8e, 0, 1, 0, RM, 0 },
 	{ "mov ?, r/m", CALL, 0, 0x8e, 0, 6, 0, RM, 0 },
-	{ "push es/cs", COLD, 0, 0x06, 0, -1, 0, T_STACK, 0 },
-	{ "push ss", COLD, 0, 0x16, 0, -1, 0, T_STACK, 0 },
-	{ "push gs", CALL, 1, 0xa8, 0, -1, 0, T_STACK, 0 },
-	{ "les", COLD, 0, 0xc4, 0, -1, 0, RMM | T_SELECTOR, 0 },
-	{ "lds", COLD, 0, 0xc5, 0, -1, 0, RMM | T_SELECTOR, 0 },
+	{ "push es/cs", COLD, 0, 0x06, 0, -1, 0, T_STACK | T_PUSHSEG | T_NOAC, 0 },
+	{ "push ss", COLD, 0, 0x16, 0, -1, 0, T_STACK | T_PUSHSEG | T_NOAC, 0 },
+	{ "push gs", CALL, 1, 0xa8, 0, -1, 0, T_STACK | T_PUSHSEG | T_NOAC, 0 },
+	{ "les", COLD, 0, 0xc4, 0, -1, 0, RMM | T_SELECTOR | T_NOAC, 0 },
+	{ "lds", COLD, 0, 0xc5, 0, -1, 0, RMM | T_SELECTOR | T_NOAC, 0 },
 
 	/* What user mode may not do */
 	{ "in/out imm", CALL, 0, 0xe4, 0xe7, -1, 0, T_IMM8 | T_FAULTS, 0 },
@@ -170,8 +172,8 @@ const struct template templates[] = {
 	{ "rdmsr", CALL, 1, 0x32, 0, -1, 0, T_FAULTS | T_NOREP | T_NO66, 0 },
 	{ "clts", CALL, 1, 0x06, 0, -1, 0, T_FAULTS, 0 },
 	{ "invd/wbinvd", CALL, 1, 0x08, 0x09, -1, 0, T_FAULTS | T_NOREP | T_NO66, 0 },
-	{ "mov cr", CALL, 1, 0x20, 0, 0, 0, RM | T_FAULTS | T_NOREP | T_NO66, 0 },
-	{ "mov to cr", CALL, 1, 0x22, 0, 3, 0, RM | T_FAULTS | T_NOREP | T_NO66, 0 },
+	{ "mov cr", CALL, 1, 0x20, 0, 0, 0, RM | T_FAULTS | T_NOREP | T_NO66 | T_NOLOCK, 0 },
+	{ "mov to cr", CALL, 1, 0x22, 0, 3, 0, RM | T_FAULTS | T_NOREP | T_NO66 | T_NOLOCK, 0 },
 	{ "mov dr", CALL, 1, 0x21, 0, 7, 0, RM | T_FAULTS | T_NOREP | T_NO66, 0 },
 	{ "mov to dr", CALL, 1, 0x23, 0, 6, 0, RM | T_FAULTS | T_NOREP | T_NO66, 0 },
 	{ "lgdt", CALL, 1, 0x01, 0, 2, 0, RMM | T_FAULTS | T_NOREP | T_NO66, 0 },
@@ -194,24 +196,24 @@ const struct template templates[] = {
 	MOVE("movhps store", 0x17, 0, 0),
 	MOVE("movhpd load", 0x16, 0x66, 1),
 	MOVE("movhpd store", 0x17, 0x66, 1),
-	MOVE("movaps load", 0x28, 0, 0),
-	MOVE("movaps store", 0x29, 0, 0),
-	MOVE("movapd load", 0x28, 0x66, 1),
-	MOVE("movapd store", 0x29, 0x66, 1),
-	MOVE("movntps", 0x2b, 0, 0),
-	MOVE("movntpd", 0x2b, 0x66, 1),
+	ALIGNED("movaps load", 0x28, 0, 0),
+	ALIGNED("movaps store", 0x29, 0, 0),
+	ALIGNED("movapd load", 0x28, 0x66, 1),
+	ALIGNED("movapd store", 0x29, 0x66, 1),
+	ALIGNED("movntps", 0x2b, 0, 0),
+	ALIGNED("movntpd", 0x2b, 0x66, 1),
 	MOVE("movd/q load", 0x6e, 0x66, 1),
 	MOVE("movd/q store", 0x7e, 0x66, 1),
-	MOVE("movdqa load", 0x6f, 0x66, 1),
-	MOVE("movdqa store", 0x7f, 0x66, 1),
+	ALIGNED("movdqa load", 0x6f, 0x66, 1),
+	ALIGNED("movdqa store", 0x7f, 0x66, 1),
 	MOVE("movdqu load", 0x6f, 0xf3, 2),
 	MOVE("movdqu store", 0x7f, 0xf3, 2),
 	MOVE("movq load", 0x7e, 0xf3, 2),
 	MOVE("movq store", 0xd6, 0x66, 1),
-	MOVE("movntdq", 0xe7, 0x66, 1),
+	ALIGNED("movntdq", 0xe7, 0x66, 1),
 	MOVE("lddqu", 0xf0, 0xf2, 3),
-	{ "movntdqa", CALL, 2, 0x2a, 0, -1, 0x66, VEC, 0 },
-	{ "vmovntdqa", CALL, 2, 0x2a, 0, -1, 1, VEX, 0 },
+	{ "movntdqa", CALL, 2, 0x2a, 0, -1, 0x66, VEC | T_ALIGNED, 0 },
+	{ "vmovntdqa", CALL, 2, 0x2a, 0, -1, 1, VEX | T_ALIGNED, 0 },
 };
 
 const unsigned int nr_templates = ARRAY_SIZE(templates);
