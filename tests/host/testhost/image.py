@@ -135,6 +135,7 @@ def guest_initrd():
 def guests():
     """What the host has in /guests: kernels and the initrd."""
     files = {f"linux-{version}": kernels.guest_kernel(version) for version in kernels.VERSIONS}
+    files["memtest86+"] = kernels.memtest()
     if (GUEST / "init").exists():
         files["initrd.img"] = guest_initrd()
 

@@ -4,13 +4,14 @@
 import dataclasses
 import json
 import lzma
+import os
 import re
 import struct
 import subprocess
 from pathlib import Path
 
 from . import cache, debian
-from .cache import HostError, say
+from .cache import HostError
 
 VERSIONS = {"6.1": "linux-image-%s", "6.12": "linux-image-6.12-%s"}
 
@@ -43,7 +44,7 @@ def _package(version, flavour):
         raise HostError(f"apt offers {package} where Linux {version} is wanted: this needs Debian 12")
     known = {"package": package, "version": debian.version(package)}
     record.parent.mkdir(parents=True, exist_ok=True)
-    fresh = record.with_suffix(".new")
+    fresh = record.with_suffix(f".new-{os.getpid()}")
     fresh.write_text(json.dumps(known), encoding="ascii")
     fresh.rename(record)
     return known["package"], known["version"]
@@ -93,6 +94,20 @@ def guest_kernel(version):
     return debian.the_one(tree, "boot/vmlinuz-*")
 
 
+def memtest():
+    """Return memtest86+, which boots as a Linux kernel does, from Debian's package."""
+    record = cache.ROOT / "kernel" / "memtest.version"
+    if not record.exists():
+        fresh = record.with_suffix(f".new-{os.getpid()}")
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(debian.version("memtest86+"), encoding="ascii")
+        fresh.rename(record)
+    version = record.read_text(encoding="ascii")
+    tree = cache.entry("kernel", f"memtest86+_{version}",
+                       lambda into: debian.unpack("memtest86+", version, into, "./boot"))
+    return debian.the_one(tree, "boot/memtest*x64.bin")
+
+
 def headers(version, flavour=HOST_FLAVOUR):
     """Return (release, build directory) to build modules against.
 
@@ -138,9 +153,3 @@ def module_closure(kernel, names):
         result[name] = (content, needs)
         todo += needs
     return result
-
-
-def fetch_all():
-    """Fetch and unpack every kernel that is known, saying so."""
-    for version in VERSIONS:
-        say(f"kernel {host_kernel(version).release}, guest {guest_kernel(version).name}")
