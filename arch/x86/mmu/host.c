@@ -137,6 +137,8 @@ int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t
  * Does not sleep; mmu_lock is held for writing, and so an invalidation that
  * begins later finds what is mapped now.
  *
+ * The page is held until put_page().
+ *
  * Return: false if it is not mapped, or just being invalidated.
  */
 bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
@@ -147,6 +149,14 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 		return false;
 	if (!get_user_page_fast_only(hp->hva, write ? FOLL_WRITE : 0, &hp->page))
 		return false;
+	if (write && !PageDirty(hp->page)) {
+		/* What a file system must be told about may sleep. */
+		if (!PageSwapBacked(hp->page)) {
+			put_page(hp->page);
+			return false;
+		}
+		SetPageDirty(hp->page);
+	}
 	found(hp, write);
 	return true;
 }
@@ -162,7 +172,7 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 void umbra_host_put(struct umbra_host_page *hp)
 {
 	if (hp->writable && !PageDirty(hp->page)) {
-		if (PageAnon(hp->page))
+		if (PageSwapBacked(hp->page))
 			SetPageDirty(hp->page);
 		else
 			set_page_dirty_lock(hp->page);

@@ -4,6 +4,7 @@
 #define UMBRA_MMU_INTERNAL_H
 
 #include <linux/bitmap.h>
+#include <linux/hash.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/uaccess.h>
@@ -283,21 +284,22 @@ static inline struct hlist_head *umbra_page_bucket(struct umbra_vm *vm, gfn_t gf
 /* ------------------------------------------------------------------ */
 /* sync.c                                                              */
 
-extern bool umbra_shadow_unsync;
-
 void umbra_sync_gfn(struct umbra_vcpu *vcpu, gfn_t gfn);
 void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root);
-bool umbra_sync_entry(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index);
 bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync);
 void umbra_unsync_inherit(struct umbra_mmu_page *child, u64 *parent);
-bool umbra_guest_entry(struct umbra_vm *vm, const struct umbra_slot *slot,
-		       const struct umbra_mmu_page *page, unsigned int index, u64 *entry);
+bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
+			 const struct umbra_mmu_page *page, unsigned int first,
+			 unsigned int count, u64 *entry);
+bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn);
+void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva);
+void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
+bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
 
 /* roots.c */
 int umbra_shadow_load(struct umbra_vcpu *vcpu);
 void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu);
 void umbra_shadow_reset_context(struct umbra_vcpu *vcpu);
-void umbra_shadow_flush_guest(struct umbra_vcpu *vcpu);
 void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu);
 bool umbra_shadow_root_valid(const struct umbra_vcpu *vcpu);
 

@@ -141,6 +141,7 @@ struct umbra_mmu_vcpu {
 	unsigned int next_previous;
 	u64 *pae_table;			/* the four entries the CPU's CR3 points to */
 	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
+	u8 unprotected;			/* ... how often there */
 
 	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page */
 	struct umbra_mmu_cache tables;	/* zeroed pages */

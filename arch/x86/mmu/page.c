@@ -150,6 +150,7 @@ struct umbra_mmu_page *umbra_page_alloc(struct umbra_vcpu *vcpu, gfn_t gfn,
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_mmu_page *page = mmu->pages.object[--mmu->pages.count];
 
+	INIT_LIST_HEAD(&page->sync_link);
 	page->gfn = gfn;
 	page->role = role;
 	page->table = mmu->tables.object[--mmu->tables.count];

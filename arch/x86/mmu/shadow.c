@@ -1,10 +1,464 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Shadow paging. */
+/*
+ * Shadow paging: faults, and the tables they build.
+ *
+ * The CPU walks our tables with the guest's gva. A table of ours stands for one
+ * of the guest's (or a part of it, in 32-bit paging), or, direct, for a large
+ * page of the guest's, or for all of its memory while paging is off. Links
+ * allow everything; leaves allow what all the guest's entries above them allow,
+ * which is why the access granted so far is part of a table's role.
+ *
+ * mmu_lock is held for writing where tables are touched.
+ */
+#include <linux/moduleparam.h>
 #include "internal.h"
 
-void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu)
+static bool shadow_prefetch = true;
+module_param(shadow_prefetch, bool, 0644);
+MODULE_PARM_DESC(shadow_prefetch, "shadow paging: map neighbours of a page that faulted, too");
+
+static bool shadow_large = true;
+module_param(shadow_large, bool, 0644);
+MODULE_PARM_DESC(shadow_large, "shadow paging: map large pages of the guest by large pages");
+
+/* Leaves that a fault looks at, aligned: a cache line of the guest's table. */
+#define PREFETCH	8
+
+/* What came of an attempt to map. */
+enum map_result {
+	MAP_DONE,
+	MAP_RETRY,	/* something has changed since the guest's tables were walked */
+	MAP_TABLE,	/* it is a write to a table that is shadowed */
+};
+
+/**
+ * struct fault - a fault that is ours to solve
+ * @gva: the address
+ * @gfn: where the guest's tables say it is
+ * @write: it is a write
+ * @acc: UMBRA_ACC_*: what a leaf may allow now
+ * @slot: the slot that holds @gfn
+ * @walk: how the guest's tables translate it
+ * @host: the host's page
+ */
+struct fault {
+	gva_t gva;
+	gfn_t gfn;
+	bool write;
+	unsigned int acc;
+	struct umbra_slot *slot;
+	struct umbra_walk walk;
+	struct umbra_host_page host;
+};
+
+/**
+ * umbra_shadow_page() - the table page for a gfn and role
+ * @vcpu: the vCPU, its caches topped up; mmu_lock is held for writing
+ * @gfn: of the guest's table, or, direct, the first one it maps
+ * @role: what it is to be
+ *
+ * When it returns, the guest cannot write to its table without a fault, and
+ * what is read from the table from now on is current.
+ *
+ * Return: the page, up to date.
+ */
+struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
+					 union umbra_mmu_role role)
 {
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	bool tracked = false, unsync = false;
+	struct umbra_slot *slot;
+
+	hlist_for_each_entry(page, umbra_page_bucket(vm, gfn), hash) {
+		if (page->gfn != gfn)
+			continue;
+		if (page->role.word == role.word) {
+			if (page->unsync)
+				umbra_sync_gfn(vcpu, gfn);
+			umbra_mmu_count(vcpu, PAGES_REUSED);
+			return page;
+		}
+		if (page->role.direct)
+			continue;
+		tracked = true;
+		unsync |= page->unsync;
+	}
+	/* All pages of a gfn are unsync, or none is and the gfn is write-protected. */
+	if (!role.direct && unsync)
+		umbra_sync_gfn(vcpu, gfn);
+
+	page = umbra_page_alloc(vcpu, gfn, role);
+	umbra_page_hash(vm, page);
+	umbra_page_account(vm, page);
+	if (role.direct || tracked)
+		return page;
+
+	slot = umbra_slot_find(vm, gfn);
+	if (slot)
+		umbra_rmap_write_protect(vm, slot, gfn);
+	/*
+	 * A vCPU may still write through its TLB, even if no leaf was writable
+	 * just now: one that was dropped earlier may be.
+	 */
+	if (vm->arch.mmu.tlb_stale)
+		umbra_mmu_flush(vm);
+	/* Pairs with the barrier in umbra_shadow_guest_write(). */
+	smp_mb();
+	return page;
+}
+
+/*
+ * Does memory still hold the entry that the walk has used? Asked when the table
+ * is write-protected, or unsync: either way a later change will be noticed.
+ */
+static bool entry_same(struct umbra_vcpu *vcpu, const struct umbra_walk *w, int level)
+{
+	const struct umbra_format *f = vcpu->arch.mmu.paging.format;
+	gfn_t gfn = w->where[level] >> PAGE_SHIFT;
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
+	u64 entry, ignored = 0;
+	unsigned long hva;
+	int ret;
+
+	if (!slot)
+		return false;
+	hva = umbra_slot_hva(slot, gfn) + offset_in_page(w->where[level]);
+	if (umbra_host_busy(vcpu->vm, hva))
+		return false;
+	/* Here the walk could not write them. */
+	if (slot->flags & UMBRA_MEM_READONLY)
+		ignored = f->accessed | f->dirty;
+	pagefault_disable();
+	ret = umbra_read_entry(hva, f->entry_size, &entry);
+	pagefault_enable();
+	return !ret && !((entry ^ w->entry[level]) & ~ignored);
+}
+
+/* What the page below an entry of @page is to be. */
+static gfn_t child_role(const struct umbra_vcpu *vcpu, const struct umbra_mmu_page *page,
+			unsigned int index, const struct fault *fault, union umbra_mmu_role *role)
+{
+	const struct umbra_walk *w = &fault->walk;
+	int level = page->role.level;
+
+	*role = page->role;
+	role->level = level - 1;
+	role->quadrant = 0;
+	if (level > w->level) {
+		/* A table of the guest's; in 32-bit paging we need two for it. */
+		role->access = w->acc[level];
+		if (role->format == UMBRA_FORMAT_32BIT)
+			role->quadrant = index & 1;
+		return (w->entry[level] & vcpu->arch.mmu.paging.format->address) >> PAGE_SHIFT;
+	}
+
+	/* A piece of a large page: one and the same for all control bits. */
+	role->word = 0;
+	role->level = level - 1;
+	role->format = page->role.format;
+	role->direct = 1;
+	role->access = fault->acc;
+	role->key = w->key;
+	return fault->gfn & ~(umbra_level_pages(level) - 1);
+}
+
+/* The page that *entryp of @page leads to, made and linked if need be; NULL: retry. */
+static struct umbra_mmu_page *descend(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+				      unsigned int index, const struct fault *fault)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	int level = page->role.level;
+	u64 *entryp = &page->table[index];
+	struct umbra_mmu_page *child;
+	union umbra_mmu_role role;
+	u64 entry = *entryp;
+	gfn_t gfn;
+
+	gfn = child_role(vcpu, page, index, fault, &role);
+	if (umbra_entry_present(vm, entry) && !umbra_entry_leaf(level, entry)) {
+		child = umbra_entry_child(entry);
+		if (child->gfn == gfn && child->role.word == role.word)
+			return child;
+	}
+	if (!page->role.direct && !entry_same(vcpu, &fault->walk, level))
+		return NULL;
+	umbra_entry_drop(vm, page, index);
+	child = umbra_shadow_page(vcpu, gfn, role);
+	if (!page->role.direct)
+		page->guest[index] = fault->walk.entry[level];
+	WRITE_ONCE(*entryp, umbra_make_link(vm, child));
+	umbra_rmap_add(vcpu, &child->parents, entryp);
+	umbra_unsync_inherit(child, entryp);
+	return child;
+}
+
+/* Puts a leaf where none is. */
+static void add_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index,
+		     struct umbra_slot *slot, gfn_t gfn, u64 leaf, u64 guest)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_rmap *rmap = umbra_slot_rmap(slot, gfn, page->role.level);
+
+	/* A guest that maps one page everywhere would make lists without end. */
+	if (unlikely(umbra_rmap_depth(rmap) > UMBRA_RMAP_MAX_DEPTH)) {
+		umbra_rmap_zap(vm, slot, gfn, page->role.level);
+		umbra_mmu_count(vcpu, RMAP_RECYCLED);
+	}
+	if (!page->role.direct)
+		page->guest[index] = guest;
+	WRITE_ONCE(page->table[index], leaf);
+	umbra_rmap_add(vcpu, rmap, &page->table[index]);
+}
+
+static enum map_result map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+				unsigned int index, const struct fault *fault)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	const struct umbra_format *f = vm->arch.mmu.host.format;
+	int level = page->role.level;
+	u64 old, leaf, *entryp = &page->table[index];
+	unsigned int acc = fault->acc;
+
+	/* With a dirty log the first write to each page must fault. */
+	if (!fault->host.writable || (fault->slot->dirty && !fault->write))
+		acc &= ~UMBRA_ACC_WRITE;
+	if (acc & UMBRA_ACC_WRITE && level == 1 &&
+	    !umbra_gfn_make_writable(vcpu, fault->gfn, fault->write))
+		acc &= ~UMBRA_ACC_WRITE;
+
+	leaf = umbra_make_leaf(vm, fault->host.pfn & ~(umbra_level_pages(level) - 1), level, acc,
+			       fault->walk.key);
+	old = *entryp;
+	if (umbra_entry_present(vm, old) && umbra_entry_leaf(level, old) &&
+	    umbra_entry_pfn(old) == umbra_entry_pfn(leaf)) {
+		if (!((old ^ leaf) & ~(f->accessed | f->dirty))) {
+			umbra_mmu_count(vcpu, FAULTS_SPURIOUS);
+		} else {
+			if (!page->role.direct)
+				page->guest[index] = fault->walk.entry[level];
+			xchg(entryp, leaf);
+			/* With CR0.WP clear a page is the kernel's to write or the user's to read. */
+			vm->arch.mmu.tlb_stale = true;
+			umbra_backend->flush_gva(vcpu, fault->gva);
+			umbra_mmu_count(vcpu, FAULTS);
+		}
+	} else {
+		umbra_entry_drop(vm, page, index);
+		add_leaf(vcpu, page, index, fault->slot, fault->gfn, leaf,
+			 page->role.direct ? 0 : fault->walk.entry[level]);
+		umbra_mmu_count(vcpu, FAULTS);
+		if (level > 1)
+			umbra_mmu_count(vcpu, LEAVES_LARGE);
+	}
+	if (acc & UMBRA_ACC_WRITE)
+		umbra_mark_dirty(fault->slot, fault->gfn);
+	else if (fault->write)
+		return MAP_TABLE;
+	return MAP_DONE;
+}
+
+static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_root *root = &vcpu->arch.mmu.root;
+	struct umbra_mmu_page *page;
+	enum map_result ret;
+	unsigned int index;
+	int goal;
+
+	if (!umbra_shadow_root_valid(vcpu) ||
+	    umbra_notifier_retry(vm, fault->host.seq, fault->host.hva))
+		return MAP_RETRY;
+	page = root->page[root->role.level == 2 ? (fault->gva >> 30) & 3 : 0];
+	if (!page)
+		return MAP_RETRY;
+
+	goal = min3((int)fault->host.level, (int)fault->walk.level, (int)page->role.level);
+	if (goal > 1)
+		goal = min(goal, umbra_slot_max_level(fault->slot, fault->gfn));
+	for (;;) {
+		index = umbra_index(vm->arch.mmu.host.format, page->role.level, fault->gva);
+		page->writes = 0;
+		if (page->role.level == goal)
+			break;
+		page = descend(vcpu, page, index, fault);
+		if (!page)
+			return MAP_RETRY;
+	}
+	if (!page->role.direct && !entry_same(vcpu, &fault->walk, goal))
+		return MAP_RETRY;
+	ret = map_leaf(vcpu, page, index, fault);
+	if (goal == 1 && !page->role.direct && READ_ONCE(shadow_prefetch))
+		umbra_shadow_prefetch(vcpu, page, index & ~(PREFETCH - 1), PREFETCH);
+	return ret;
+}
+
+/* Maps one neighbour if that takes nothing but what is there already. */
+static void prefetch_one(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index,
+			 u64 guest)
+{
+	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
+	const struct umbra_format *f = paging->format;
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_host_page hp;
+	struct umbra_slot *slot;
+	unsigned int acc, key;
+	gfn_t gfn;
+
+	if (!(guest & f->present) || !(guest & f->accessed) ||
+	    umbra_reserved_bits(paging, 1, guest, true))
+		return;
+	gfn = umbra_leaf_address(f, 1, guest) >> PAGE_SHIFT;
+	slot = umbra_vcpu_slot(vcpu, gfn);
+	if (!slot)
+		return;
+	acc = page->role.access & umbra_entry_acc(f, guest);
+	if (!(guest & f->dirty) || slot->dirty || slot->flags & UMBRA_MEM_READONLY ||
+	    (acc & UMBRA_ACC_WRITE && !umbra_gfn_make_writable(vcpu, gfn, false)))
+		acc &= ~UMBRA_ACC_WRITE;
+	if (!umbra_host_get_fast(vcpu, slot, gfn, acc & UMBRA_ACC_WRITE, &hp))
+		return;
+	key = f->key_shift ? (guest >> f->key_shift) & 15 : 0;
+	add_leaf(vcpu, page, index, slot, gfn, umbra_make_leaf(vm, hp.pfn, 1, acc, key), guest);
+	put_page(hp.page);
+	umbra_mmu_count(vcpu, PREFETCHES);
+}
+
+/**
+ * umbra_shadow_prefetch() - map pages before they fault
+ * @vcpu: the vCPU, its caches topped up; mmu_lock is held for writing
+ * @page: a level 1 page of its current root, not direct
+ * @first: index of the first entry
+ * @count: how many, at most PREFETCH
+ *
+ * Only entries that have been used, and, to be writable, written to: the
+ * accessed and dirty bits of the others must stay clear. The table is
+ * write-protected or unsync, so what is read cannot become stale unnoticed.
+ */
+void umbra_shadow_prefetch(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+			   unsigned int first, unsigned int count)
+{
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, page->gfn);
+	u64 guest[PREFETCH];
+	unsigned int i, n = 0;
+
+	for (i = 0; i < count; i++)
+		n += !umbra_entry_present(vcpu->vm, page->table[first + i]);
+	if (!n || !umbra_guest_entries(vcpu->vm, slot, page, first, count, guest))
+		return;
+	for (i = 0; i < count; i++)
+		if (!umbra_entry_present(vcpu->vm, page->table[first + i]))
+			prefetch_one(vcpu, page, first + i, guest[i]);
+}
+
+/*
+ * What a leaf may allow. False if no leaf can allow it and nothing else, so
+ * that the instruction has to be executed in software.
+ *
+ * The CPU always runs with CR0.WP set. If the guest's is clear, its kernel may
+ * write to any page: the leaf then allows that, and nothing to the user. The
+ * kernel must not gain what SMEP denies it. SMAP and protection keys look at
+ * the U bit, too; with them there is no leaf that is right.
+ */
+static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *w, bool write,
+			unsigned int *acc)
+{
+	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+
+	*acc = w->acc[w->level];
+	if (!mmu->paging.format)
+		return true;
+	if (write && !(*acc & UMBRA_ACC_WRITE)) {
+		if (*acc & UMBRA_ACC_USER) {
+			if (mmu->role.nowp_exact)
+				return false;
+			*acc &= ~UMBRA_ACC_USER;
+			if (mmu->role.nowp_smep)
+				*acc &= ~UMBRA_ACC_EXEC;
+		}
+		*acc |= UMBRA_ACC_WRITE;
+	} else if (!(w->entry[w->level] & mmu->paging.format->dirty)) {
+		/* The first write must fault, so that the guest sees the bit set. */
+		*acc &= ~UMBRA_ACC_WRITE;
+	}
+	return true;
+}
+
+/* A write to a table that is shadowed. */
+static int table_write(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	umbra_mmu_count(vcpu, FAULTS_TABLE);
+	/* The CPU itself has to write there, to deliver an event: give the table up. */
+	if (umbra_mmu_in_delivery(vcpu)) {
+		umbra_shadow_give_up(vcpu, gfn);
+		return 1;
+	}
+	return umbra_emulate_exit(vcpu);
+}
+
+static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
+{
+	u32 access = error_code & (X86_PF_WRITE | X86_PF_USER | X86_PF_INSTR);
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	struct umbra_vm *vm = vcpu->vm;
+	struct fault fault;
+	enum map_result result;
+	int ret;
+
+	/* At CPL 3 an access that is not the user's is the CPU's own. */
+	if (mmu->paging.flags & UMBRA_PAGING_SMAP && !(access & X86_PF_USER) &&
+	    umbra_cpl(vcpu) == 3)
+		access |= UMBRA_ACCESS_IMPLICIT;
+	if (!umbra_walk_gva(vcpu, gva, access, &fault.walk)) {
+		umbra_mmu_count(vcpu, FAULTS_GUEST);
+		umbra_queue_page_fault(vcpu, fault.walk.error, gva);
+		return 1;
+	}
+
+	fault.gva = gva;
+	fault.gfn = fault.walk.gpa >> PAGE_SHIFT;
+	fault.write = access & X86_PF_WRITE;
+	fault.slot = umbra_vcpu_slot(vcpu, fault.gfn);
+	if (!fault.slot || (fault.write && fault.slot->flags & UMBRA_MEM_READONLY))
+		return umbra_mmu_mmio(vcpu, fault.walk.gpa);
+	if (!leaf_access(vcpu, &fault.walk, fault.write, &fault.acc))
+		return umbra_emulate_exit(vcpu);
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	ret = umbra_host_get(vcpu, fault.slot, fault.gfn, fault.write,
+			     fault.walk.level > 1 && READ_ONCE(shadow_large) ?
+			     fault.walk.level : 1, &fault.host);
+	if (ret)
+		return umbra_host_error(vcpu, fault.gfn, ret);
+
+	write_lock(&vm->mmu_lock);
+	umbra_pages_reclaim(vm);
+	result = map(vcpu, &fault);
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+	umbra_host_put(&fault.host);
+
+	switch (result) {
+	case MAP_TABLE:
+		return table_write(vcpu, fault.gfn);
+	case MAP_RETRY:
+		umbra_mmu_count(vcpu, FAULTS_RETRIED);
+		return 1;
+	default:
+		return 1;
+	}
 }
 
 const struct umbra_mmu_strategy umbra_mmu_shadow = {
+	.load = umbra_shadow_load,
+	.fault = shadow_fault,
+	.reset_context = umbra_shadow_reset_context,
+	.new_cr3 = umbra_shadow_new_cr3,
+	.invlpg = umbra_shadow_invlpg,
+	.flush_guest = umbra_shadow_new_cr3,
+	.guest_write = umbra_shadow_guest_write,
+	.unprotect = umbra_shadow_unprotect,
 };

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shadow tables and the guest's: how writes of the guest find their way.
+ *
+ * A guest's table that is shadowed is write-protected: a write to it faults, is
+ * executed in software, and the entries made from what was overwritten are
+ * dropped. A table that is only shadowed at level 1 may instead be made
+ * writable and becomes unsync: what the guest writes is noticed when it
+ * invalidates the translation, as on a CPU with a TLB. All shadow pages of a
+ * gfn are unsync, or none is.
+ *
+ * mmu_lock is held for writing unless said otherwise.
+ */
+#include <linux/moduleparam.h>
+#include "internal.h"
+
+static bool shadow_unsync = true;
+module_param(shadow_unsync, bool, 0644);
+MODULE_PARM_DESC(shadow_unsync, "shadow paging: let the guest write its level 1 tables");
+
+/* A table that is written so often without being used is no table any more. */
+#define WRITE_FLOOD	4
+
+/* Where in the guest's table the entry is that ours at @index was made from. */
+static unsigned int guest_index(const struct umbra_mmu_page *page, unsigned int index)
+{
+	if (page->role.format != UMBRA_FORMAT_32BIT)
+		return index;
+	if (page->role.level == 1)
+		return page->role.quadrant * 512 + index;
+	return page->role.quadrant * 256 + index / 2;
+}
+
+/**
+ * umbra_guest_entries() - read entries of the guest's table
+ * @vm: the VM
+ * @slot: the slot that holds it, may be NULL
+ * @page: the page that shadows it, not direct
+ * @first: index of our first entry
+ * @count: how many; one, or all at level 1
+ * @entry: the result
+ *
+ * Does not sleep.
+ *
+ * Return: false if the host has the memory elsewhere just now.
+ */
+bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
+			 const struct umbra_mmu_page *page, unsigned int first,
+			 unsigned int count, u64 *entry)
+{
+	unsigned int i, size = umbra_formats[page->role.format].entry_size;
+	unsigned long hva;
+	bool ok = false;
+
+	if (!slot)
+		return false;
+	hva = umbra_slot_hva(slot, page->gfn) + guest_index(page, first) * size;
+	if (umbra_host_busy(vm, hva))
+		return false;
+	pagefault_disable();
+	if (!user_read_access_begin((void __user *)hva, count * size))
+		goto out;
+	if (size == sizeof(u64)) {
+		for (i = 0; i < count; i++)
+			unsafe_get_user(entry[i], (u64 __user *)hva + i, fault);
+	} else {
+		for (i = 0; i < count; i++) {
+			u32 entry32;
+
+			unsafe_get_user(entry32, (u32 __user *)hva + i, fault);
+			entry[i] = entry32;
+		}
+	}
+	ok = true;
+fault:
+	user_read_access_end();
+out:
+	pagefault_enable();
+	return ok;
+}
+
+/* Passes on to all tables above that there is something unsync below. */
+static void mark_parents(struct umbra_mmu_page *page)
+{
+	struct umbra_rmap_iter iter;
+	u64 *entryp;
+
+	umbra_rmap_for_each(entryp, &page->parents, &iter) {
+		struct umbra_mmu_page *parent = umbra_entry_page(entryp);
+
+		if (__test_and_set_bit(umbra_entry_index(entryp), parent->unsync_map))
+			continue;
+		/* One level up at each step, five at most. */
+		WRITE_ONCE(parent->unsync_children, parent->unsync_children + 1);
+		if (parent->unsync_children == 1)
+			mark_parents(parent);
+	}
+}
+
+/**
+ * umbra_unsync_inherit() - a page has been linked
+ * @child: the page
+ * @parent: the entry that points to it
+ */
+void umbra_unsync_inherit(struct umbra_mmu_page *child, u64 *parent)
+{
+	struct umbra_mmu_page *page = umbra_entry_page(parent);
+
+	if (!child->unsync && !child->unsync_children)
+		return;
+	if (__test_and_set_bit(umbra_entry_index(parent), page->unsync_map))
+		return;
+	WRITE_ONCE(page->unsync_children, page->unsync_children + 1);
+	if (page->unsync_children == 1)
+		mark_parents(page);
+}
+
+static bool is_orphan(const struct umbra_mmu_page *page)
+{
+	return !page->parents.value && !page->roots;
+}
+
+/**
+ * umbra_gfn_make_writable() - may a leaf for a gfn be writable?
+ * @vcpu: the vCPU
+ * @gfn: guest frame number
+ * @may_unsync: a write is under way; shadows of the gfn may be made unsync, and
+ *	those that nothing points to be zapped
+ *
+ * The leaf is written after this: whoever sees what the guest writes through it
+ * sees the unsync marks as well.
+ *
+ * Return: false if the gfn holds a table whose shadow must follow each write.
+ */
+bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	struct hlist_node *tmp;
+	bool any = false;
+
+	umbra_for_each_shadow(page, vm, gfn) {
+		if (page->unsync)
+			continue;
+		if (!may_unsync)
+			return false;
+		any = true;
+		if (is_orphan(page))
+			continue;
+		if (page->role.level > 1 || !READ_ONCE(shadow_unsync))
+			return false;
+	}
+	if (!any)
+		return true;
+
+	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+		if (is_orphan(page)) {
+			umbra_page_zap(vm, page);
+			continue;
+		}
+		if (page->unsync)
+			continue;
+		page->unsync = true;
+		mark_parents(page);
+		umbra_mmu_count(vcpu, UNSYNCS);
+	}
+	smp_wmb();
+	return true;
+}
+
+/*
+ * Makes an entry agree with the guest's. What the guest allows now and did not
+ * before is left to a fault. Returns false if it agreed.
+ */
+static bool sync_entry(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index,
+		       u64 guest)
+{
+	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
+	const struct umbra_format *f = paging->format;
+	struct umbra_vm *vm = vcpu->vm;
+	u64 old = page->table[index], leaf;
+	unsigned int acc, key;
+
+	if (!umbra_entry_present(vm, old) || guest == page->guest[index])
+		return false;
+	umbra_mmu_count(vcpu, SYNC_ENTRIES);
+
+	/* A page from another paging mode, or one where leaves are not what the guest says. */
+	if (!f || page->role.format != paging->id || !page->role.wp ||
+	    page->role.nxe != !!(paging->flags & UMBRA_PAGING_NX))
+		goto drop;
+	if (!(guest & f->present) || !(guest & f->accessed) ||
+	    umbra_reserved_bits(paging, 1, guest, true) ||
+	    umbra_leaf_address(f, 1, guest) != umbra_leaf_address(f, 1, page->guest[index]))
+		goto drop;
+
+	acc = page->role.access & umbra_entry_acc(f, guest);
+	if (!(guest & f->dirty) || !(old & _PAGE_RW))
+		acc &= ~UMBRA_ACC_WRITE;
+	key = f->key_shift ? (guest >> f->key_shift) & 15 : 0;
+	leaf = umbra_make_leaf(vm, umbra_entry_pfn(old), 1, acc, key);
+	page->guest[index] = guest;
+	/* TLBs may hold what it allowed before until they are flushed. */
+	if (xchg(&page->table[index], leaf) != leaf)
+		vm->arch.mmu.tlb_stale = true;
+	return true;
+
+drop:
+	umbra_entry_drop(vm, page, index);
+	return true;
+}
+
+/* Reads the guest's table again. It is write-protected, and TLBs know. */
+static void sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
+{
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, page->gfn);
+	struct umbra_vm *vm = vcpu->vm;
+	unsigned int first, i;
+	u64 guest[16];
+
+	for (first = 0; first < UMBRA_ENTRIES; first += ARRAY_SIZE(guest)) {
+		u64 any = 0;
+
+		for (i = 0; i < ARRAY_SIZE(guest); i++)
+			any |= page->table[first + i];
+		if (!any)
+			continue;
+		if (umbra_guest_entries(vm, slot, page, first, ARRAY_SIZE(guest), guest)) {
+			for (i = 0; i < ARRAY_SIZE(guest); i++)
+				sync_entry(vcpu, page, first + i, guest[i]);
+			continue;
+		}
+		for (i = 0; i < ARRAY_SIZE(guest); i++)
+			umbra_entry_drop(vm, page, first + i);
+	}
+	page->unsync = false;
+	umbra_mmu_count(vcpu, SYNCS);
+}
+
+static void sync_shadows(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_mmu_page *page;
+
+	umbra_for_each_shadow(page, vcpu->vm, gfn) {
+		if (page->unsync)
+			sync_page(vcpu, page);
+	}
+}
+
+/* No CPU writes to the gfn any more without a fault, once TLBs are flushed. */
+static void protect(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
+
+	if (slot)
+		umbra_rmap_write_protect(vcpu->vm, slot, gfn);
+}
+
+/**
+ * umbra_sync_gfn() - make the shadows of a gfn agree with the guest's table
+ * @vcpu: the vCPU
+ * @gfn: guest frame number
+ *
+ * They are not unsync any more.
+ */
+void umbra_sync_gfn(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	protect(vcpu, gfn);
+	if (vcpu->vm->arch.mmu.tlb_stale)
+		umbra_mmu_flush(vcpu->vm);
+	sync_shadows(vcpu, gfn);
+}
+
+/* Collects the unsync pages below, and clears the marks that lead there. */
+static void collect(struct umbra_vm *vm, struct umbra_mmu_page *page, struct list_head *list)
+{
+	unsigned int index;
+
+	for_each_set_bit(index, page->unsync_map, UMBRA_ENTRIES) {
+		u64 entry = page->table[index];
+		struct umbra_mmu_page *child;
+
+		__clear_bit(index, page->unsync_map);
+		WRITE_ONCE(page->unsync_children, page->unsync_children - 1);
+		if (!umbra_entry_present(vm, entry) ||
+		    umbra_entry_leaf(page->role.level, entry))
+			continue;
+		child = umbra_entry_child(entry);
+		if (child->unsync && list_empty(&child->sync_link))
+			list_add_tail(&child->sync_link, list);
+		if (child->unsync_children)
+			collect(vm, child, list);
+	}
+}
+
+/**
+ * umbra_sync_root() - make all that a root leads to agree with the guest's tables
+ * @vcpu: the vCPU
+ * @root: the root page
+ *
+ * The guest has loaded CR3, or flushed its TLB in another way.
+ */
+void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
+{
+	struct umbra_mmu_page *page, *next;
+	LIST_HEAD(list);
+
+	collect(vcpu->vm, root, &list);
+	list_for_each_entry(page, &list, sync_link)
+		protect(vcpu, page->gfn);
+	/* Once for all of them, and before any is read. */
+	if (!list_empty(&list) && vcpu->vm->arch.mmu.tlb_stale)
+		umbra_mmu_flush(vcpu->vm);
+	list_for_each_entry_safe(page, next, &list, sync_link) {
+		list_del_init(&page->sync_link);
+		sync_shadows(vcpu, page->gfn);
+	}
+}
+
+/**
+ * umbra_shadow_invlpg() - the guest has invalidated a page
+ * @vcpu: the vCPU, loaded; mmu_lock is not held
+ * @gva: the address
+ *
+ * An unsync table stays so; only the entry is read again, and mapped at once,
+ * since a guest that invalidates a page mostly uses it next.
+ */
+void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	struct umbra_vm *vm = vcpu->vm;
+	bool topped_up = !umbra_mmu_topup(vcpu);
+	struct umbra_mmu_page *page;
+	unsigned int index;
+	u64 entry, guest;
+
+	write_lock(&vm->mmu_lock);
+	if (!umbra_shadow_root_valid(vcpu))
+		goto out;
+	page = mmu->root.page[mmu->root.role.level == 2 ? (gva >> 30) & 3 : 0];
+	while (page) {
+		index = umbra_index(vm->arch.mmu.host.format, page->role.level, gva);
+		if (page->role.level == 1)
+			break;
+		entry = page->table[index];
+		if (!umbra_entry_present(vm, entry) ||
+		    umbra_entry_leaf(page->role.level, entry))
+			goto out;
+		page = umbra_entry_child(entry);
+	}
+	if (!page || !page->unsync)
+		goto out;
+	if (!umbra_guest_entries(vm, umbra_vcpu_slot(vcpu, page->gfn), page, index, 1, &guest))
+		umbra_entry_drop(vm, page, index);
+	else
+		sync_entry(vcpu, page, index, guest);
+	if (topped_up)
+		umbra_shadow_prefetch(vcpu, page, index, 1);
+out:
+	write_unlock(&vm->mmu_lock);
+	umbra_backend->flush_gva(vcpu, gva);
+}
+
+/* Has the guest's entry changed in more than accessed or dirty bits that were set? */
+static bool entry_differs(const struct umbra_mmu_page *page, u64 old, u64 new)
+{
+	const struct umbra_format *f = &umbra_formats[page->role.format];
+
+	return old != new && ((old ^ new) & ~(f->accessed | f->dirty) || old & ~new);
+}
+
+/* Drops what was made from entries in the bytes written. */
+static void entries_written(struct umbra_vm *vm, const struct umbra_slot *slot,
+			    struct umbra_mmu_page *page, unsigned int offset, unsigned int len)
+{
+	unsigned int size = umbra_formats[page->role.format].entry_size;
+	/* Below 512 * 512 entries at most; each entry of the guest's may be two of ours. */
+	unsigned int first = offset / size, last = (offset + len - 1) / size;
+	unsigned int index;
+	u64 guest;
+
+	for (index = 0; index < UMBRA_ENTRIES; index++) {
+		unsigned int theirs = guest_index(page, index);
+
+		if (theirs < first) {
+			/* Not there yet: skip ahead in one step where indices run in parallel. */
+			if (page->role.format != UMBRA_FORMAT_32BIT)
+				index = first - 1;
+			continue;
+		}
+		if (theirs > last)
+			break;
+		if (!umbra_entry_present(vm, page->table[index]))
+			continue;
+		if (umbra_guest_entries(vm, slot, page, index, 1, &guest) &&
+		    !entry_differs(page, page->guest[index], guest))
+			continue;
+		umbra_entry_drop(vm, page, index);
+	}
+}
+
+/**
+ * umbra_shadow_guest_write() - guest memory was written on the guest's behalf
+ * @vcpu: the vCPU; mmu_lock is not held
+ * @gpa: where
+ * @len: bytes, not beyond the end of the page
+ *
+ * TLBs need not be flushed: the guest does so before it relies on it.
+ */
+void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	struct hlist_node *tmp;
+
+	if (!slot || !len)
+		return;
+	/*
+	 * The write comes before the look at the count; who shadows a table
+	 * counts it before it reads the first entry.
+	 */
+	smp_mb();
+	if (!READ_ONCE(slot->mmu.tables[0][(gfn >> 9) - (slot->base >> 9)]))
+		return;
+
+	write_lock(&vm->mmu_lock);
+	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+		/* The guest could have written it itself: it will tell us to look. */
+		if (page->unsync)
+			continue;
+		umbra_mmu_count(vcpu, GUEST_WRITES);
+		if (!page->roots && ++page->writes > WRITE_FLOOD) {
+			umbra_mmu_count(vcpu, WRITE_FLOODS);
+			umbra_page_zap(vm, page);
+			continue;
+		}
+		entries_written(vm, slot, page, offset_in_page(gpa), len);
+	}
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+}
+
+/**
+ * umbra_shadow_give_up() - stop shadowing the tables at a gfn
+ * @vcpu: the vCPU; mmu_lock is not held
+ * @gfn: guest frame number
+ *
+ * Return: true if there was one.
+ */
+bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	struct hlist_node *tmp;
+	bool any = false;
+
+	write_lock(&vm->mmu_lock);
+	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+		umbra_page_zap(vm, page);
+		any = true;
+	}
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+	return any;
+}
+
+/* The table may be needed for the very instruction: then it comes back at once. */
+#define UNPROTECT_MAX	4
+
+/**
+ * umbra_shadow_unprotect() - see umbra_mmu_unprotect()
+ * @vcpu: the vCPU
+ * @gpa: guest-physical address of the write
+ *
+ * Return: true if it can be expected to succeed now.
+ */
+bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+
+	if (mmu->unprotected_rip != vcpu->arch.rip) {
+		mmu->unprotected_rip = vcpu->arch.rip;
+		mmu->unprotected = 0;
+	}
+	return mmu->unprotected++ < UNPROTECT_MAX &&
+	       umbra_shadow_give_up(vcpu, gpa >> PAGE_SHIFT);
+}
