@@ -42,8 +42,7 @@ struct umbra_cpuid_state {
 	struct umbra_cpuid_entry entries[UMBRA_MAX_CPUID];
 };
 
-int umbra_cpuid_init(void);
-void umbra_cpuid_exit(void);
+void umbra_cpuid_init(void);
 int umbra_cpuid_create(struct umbra_vcpu *vcpu);
 void umbra_cpuid_free(struct umbra_vcpu *vcpu);
 unsigned int umbra_cpuid_supported(const struct umbra_cpuid_entry **entries);

@@ -57,12 +57,10 @@ int umbra_arch_init(void)
 	ret = learn_xsave_size();
 	if (ret)
 		return ret;
-	ret = umbra_cpuid_init();
-	if (ret)
-		return ret;
+	umbra_cpuid_init();
 	ret = umbra_mmu_module_init();
 	if (ret)
-		goto err_cpuid;
+		return ret;
 	if (!umbra_backend)
 		return 0;
 	ret = umbra_backend->setup();
@@ -77,8 +75,6 @@ err_backend:
 	umbra_backend->teardown();
 err_mmu:
 	umbra_mmu_module_exit();
-err_cpuid:
-	umbra_cpuid_exit();
 	return ret;
 }
 
@@ -92,7 +88,6 @@ void umbra_arch_exit(void)
 		umbra_backend->teardown();
 	}
 	umbra_mmu_module_exit();
-	umbra_cpuid_exit();
 }
 
 /**
