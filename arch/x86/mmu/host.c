@@ -151,7 +151,7 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 		return false;
 	if (write && !PageDirty(hp->page)) {
 		/* What a file system must be told about may sleep. */
-		if (!PageSwapBacked(hp->page)) {
+		if (!folio_test_swapbacked(page_folio(hp->page))) {
 			put_page(hp->page);
 			return false;
 		}
@@ -172,7 +172,7 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 void umbra_host_put(struct umbra_host_page *hp)
 {
 	if (hp->writable && !PageDirty(hp->page)) {
-		if (PageSwapBacked(hp->page))
+		if (folio_test_swapbacked(page_folio(hp->page)))
 			SetPageDirty(hp->page);
 		else
 			set_page_dirty_lock(hp->page);
