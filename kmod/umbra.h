@@ -16,7 +16,7 @@
  *                     nothing may sleep or allocate with __GFP_RECLAIM under it.
  *   mmu->pages_lock   spinlock inside mmu_lock: list and hash of table pages
  *                     when mmu_lock is only held for reading.
- *   lapic->lock       raw spinlock, irqs off. A local APIC's timer.
+ *   clock->lock       raw spinlock, irqs off. The VM's clock; nothing nests in it.
  *
  * The memory slots are replaced only while all vCPUs are stopped, with
  * vm->lock and mmu_lock held. So whoever holds any of vm->lock, a
