@@ -102,6 +102,9 @@ static const struct {
 
 /* Leaf 6: the APIC timer does not stop in deep sleep. */
 #define LEAF6_ARAT		BIT(2)
+/* Leaf 0xb: kinds of levels. */
+#define TOPOLOGY_SMT		1
+#define TOPOLOGY_CORE		2
 /* Leaf 0x80000007: the TSC has one rate and never stops. */
 #define LEAF80000007_INVARIANT	BIT(8)
 /*
@@ -276,6 +279,15 @@ static void add_basic(u64 xcr0)
 			if ((xcr0 & XFEATURE_MASK_AVX512) != XFEATURE_MASK_AVX512)
 				e->eax &= ~F(AVX512_BF16);
 		}
+	}
+	/* One core of one thread, until the monitor says otherwise. */
+	if (max >= 0xb) {
+		e = add(0xb, 0, UMBRA_CPUID_SUBLEAF);
+		e->ebx = 1;
+		e->ecx = TOPOLOGY_SMT << 8;
+		e = add(0xb, 1, UMBRA_CPUID_SUBLEAF);
+		e->ebx = 1;
+		e->ecx = TOPOLOGY_CORE << 8 | 1;
 	}
 	if (max >= 0xd && xcr0)
 		add_xsave(xcr0);
