@@ -86,8 +86,6 @@ struct umbra_exit_count {
  * @flush_gva: drop the translations of one page of this vCPU; shadow mode
  * @get_msr: read a vendor's MSR or one kept in the control block; 1 if unknown
  * @set_msr: write one; 1 if unknown or the value is not allowed (#GP)
- * @update_msr_filter: which MSRs the guest may access without an exit has
- *	changed (CPUID was set)
  * @get_blocking: what holds events off: UMBRA_EVENT_SHADOW_* and
  *	UMBRA_EVENT_NMI_MASKED
  * @set_blocking: set it
@@ -134,7 +132,6 @@ struct umbra_backend {
 	void (*set_tsc_offset)(struct umbra_vcpu *vcpu, u64 offset);
 	int (*get_msr)(struct umbra_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct umbra_vcpu *vcpu, u32 index, u64 value);
-	void (*update_msr_filter)(struct umbra_vcpu *vcpu);
 
 	void (*load_root)(struct umbra_vcpu *vcpu, u64 root);
 	void (*flush_tlb)(struct umbra_vcpu *vcpu);

@@ -379,7 +379,6 @@ int umbra_cpuid_set(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry *ent
 		goto err;
 	}
 	kfree(old);
-	umbra_backend->update_msr_filter(vcpu);
 	umbra_mmu_reset_context(vcpu);
 	return 0;
 

@@ -239,7 +239,8 @@ enum umbra_emul_result {
 #define UMBRA_EMUL_RMW		BIT(0)	/* read: the same bytes will be written; check */
 					/* both permissions, report a fault as a write */
 #define UMBRA_EMUL_LOCKED	BIT(1)	/* read: a cmpxchg of the same bytes follows */
-#define UMBRA_EMUL_PROBE	BIT(2)	/* write: check only, write nothing, data is NULL */
+#define UMBRA_EMUL_PROBE	BIT(2)	/* write: check only, write nothing, data is NULL; */
+					/* read: check only, the data is not looked at */
 #define UMBRA_EMUL_SYSTEM	BIT(3)	/* implicit supervisor access (descriptor table), */
 					/* whatever the CPL */
 #define UMBRA_EMUL_BULK		BIT(4)	/* several elements of INS or OUTS within a page: */
@@ -275,7 +276,7 @@ struct umbra_emul;
  *		A page fault is reported for @linear
  * @read:	read @len (1..32, with UMBRA_EMUL_BULK up to 512) bytes; may cross a page
  *		boundary. A page fault is reported for the first byte that faults.
- *		Flags: UMBRA_EMUL_RMW, _LOCKED, _SYSTEM, _BULK
+ *		Flags: UMBRA_EMUL_RMW, _LOCKED, _PROBE, _SYSTEM, _BULK
  * @write:	write @len (1..32, with UMBRA_EMUL_BULK up to 512) bytes; may cross a
  *		page boundary. Everything is checked, on both pages, before the first
  *		byte changes. A naturally aligned write of up to 8 bytes is atomic.

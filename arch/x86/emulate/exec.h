@@ -163,10 +163,17 @@ struct umbra_rmw {
 	bool locked;
 };
 
+/* What an instruction does to a memory operand, as segments see it */
+enum umbra_access {
+	UMBRA_LOAD,
+	UMBRA_STORE,
+	UMBRA_FLUSH,		/* a load that execute-only segments permit */
+};
+
 bool umbra_exec_is_canonical(const struct umbra_emul *c, u64 address);
 int umbra_exec_segment(struct umbra_emul *c, unsigned int seg, struct umbra_emul_seg **s);
 int umbra_exec_linear(struct umbra_emul *c, unsigned int seg, u64 offset, unsigned int len,
-		      unsigned int align, bool write, u64 *linear);
+		      unsigned int align, enum umbra_access access, u64 *linear);
 int umbra_exec_mem_read(struct umbra_emul *c, u64 linear, void *data, unsigned int len,
 			unsigned int flags);
 int umbra_exec_mem_write(struct umbra_emul *c, u64 linear, const void *data, unsigned int len,

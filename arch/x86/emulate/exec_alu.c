@@ -318,7 +318,11 @@ int umbra_exec_cmpxchg(struct umbra_emul *c)
 	equal = acc == m.value;
 	sub(m.size, acc, m.value, 0, &flags);
 
-	ret = umbra_exec_rmw_end(c, &m, equal ? umbra_exec_reg(c, c->insn.reg, m.size) : m.value);
+	/* A register is not: not even its upper half is cleared. */
+	if (equal)
+		ret = umbra_exec_rmw_end(c, &m, umbra_exec_reg(c, c->insn.reg, m.size));
+	else if (c->insn.flags & UMBRA_INSN_MEM)
+		ret = umbra_exec_rmw_end(c, &m, m.value);
 	if (ret)
 		return ret;
 	if (!equal)
@@ -337,7 +341,7 @@ static int cmpxchg_pair(struct umbra_emul *c, unsigned int half)
 	int ret;
 
 	ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), 2 * half,
-				half == 4 ? 8 : 1, true, &linear);
+				half == 4 ? 8 : 1, UMBRA_STORE, &linear);
 	if (ret)
 		return ret;
 	if (half == 8 && (linear & 15))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Near branches. The target is checked before anything is pushed or counted.
+ * Near branches.
  */
 #include "exec.h"
 
@@ -46,13 +46,22 @@ int umbra_exec_loop(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
+/*
+ * CPUs write the return address before they look at the target: a fault of the
+ * stack comes first, and a bad target leaves memory written and RSP as it was.
+ */
 static int call(struct umbra_emul *c, u64 target)
 {
-	u64 ret_addr = c->next_rip;
+	u64 rsp = c->gpr[UMBRA_EMUL_RSP];
 	int ret;
 
+	ret = umbra_exec_push(c, c->insn.opsize, c->next_rip);
+	if (ret)
+		return ret;
 	ret = umbra_exec_branch(c, target);
-	return ret ?: umbra_exec_push(c, c->insn.opsize, ret_addr);
+	if (ret)
+		c->gpr[UMBRA_EMUL_RSP] = rsp;
+	return ret;
 }
 
 /* e8: CALL */

@@ -60,7 +60,7 @@ int umbra_exec_out(struct umbra_emul *c)
  * struct string_io - one round of INS or OUTS
  * @seg:	segment of the memory operand
  * @reg:	the register that points to it
- * @write:	memory is written (INS)
+ * @access:	what is done to memory
  * @total:	how many elements are left
  * @count:	how many of them this round moves
  * @linear:	address of the first one
@@ -68,7 +68,7 @@ int umbra_exec_out(struct umbra_emul *c)
 struct string_io {
 	unsigned int seg;
 	unsigned int reg;
-	bool write;
+	enum umbra_access access;
 	u64 total;
 	unsigned int count;
 	u64 linear;
@@ -91,7 +91,7 @@ static int string_io_begin(struct umbra_emul *c, struct string_io *s)
 
 	offset = umbra_exec_addr_reg(c, s->reg);
 	s->count = 1;
-	ret = umbra_exec_linear(c, s->seg, offset, size, size, s->write, &s->linear);
+	ret = umbra_exec_linear(c, s->seg, offset, size, size, s->access, &s->linear);
 	if (ret || s->total == 1 || (c->rflags & (X86_EFLAGS_DF | X86_EFLAGS_TF)))
 		return ret;
 
@@ -99,7 +99,7 @@ static int string_io_begin(struct umbra_emul *c, struct string_io *s)
 	room = min_t(u64, room, BATCH_BYTES);
 	room = min_t(u64, room, umbra_exec_mask(c->insn.adsize) - offset);
 	n = min_t(u64, room / size, s->total);
-	if (n > 1 && !umbra_exec_linear(c, s->seg, offset, n * size, 1, s->write, &s->linear))
+	if (n > 1 && !umbra_exec_linear(c, s->seg, offset, n * size, 1, s->access, &s->linear))
 		s->count = n;
 	return UMBRA_EMUL_DONE;
 }
@@ -125,7 +125,11 @@ static int string_io_end(struct umbra_emul *c, const struct string_io *s)
 /* 6c, 6d: the port is read only when memory is known to take the data. */
 int umbra_exec_ins(struct umbra_emul *c)
 {
-	struct string_io s = { .seg = UMBRA_EMUL_ES, .reg = UMBRA_EMUL_RDI, .write = true };
+	struct string_io s = {
+		.seg = UMBRA_EMUL_ES,
+		.reg = UMBRA_EMUL_RDI,
+		.access = UMBRA_STORE,
+	};
 	u16 port = c->gpr[UMBRA_EMUL_RDX];
 	unsigned int size = io_size(c), flags = 0;
 	u8 data[BATCH_BYTES];
@@ -160,7 +164,11 @@ int umbra_exec_ins(struct umbra_emul *c)
 /* 6e, 6f */
 int umbra_exec_outs(struct umbra_emul *c)
 {
-	struct string_io s = { .seg = c->insn.seg, .reg = UMBRA_EMUL_RSI };
+	struct string_io s = {
+		.seg = c->insn.seg,
+		.reg = UMBRA_EMUL_RSI,
+		.access = UMBRA_LOAD,
+	};
 	u16 port = c->gpr[UMBRA_EMUL_RDX];
 	unsigned int size = io_size(c);
 	u8 data[BATCH_BYTES];

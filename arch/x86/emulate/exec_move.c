@@ -122,13 +122,15 @@ int umbra_exec_movbe(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* 0f c3: MOVNTI */
+/* 0f c3: MOVNTI, of 4 or 8 bytes even in 16-bit code */
 int umbra_exec_movnti(struct umbra_emul *c)
 {
+	unsigned int size = c->insn.rex & UMBRA_REX_W ? 8 : 4;
+
 	if (!(c->insn.flags & UMBRA_INSN_MEM) || c->insn.rep ||
 	    (c->insn.flags & UMBRA_INSN_OP66))
 		return umbra_exec_ud(c);
-	return umbra_exec_mov_rm_r(c);
+	return umbra_exec_rm_write(c, size, umbra_exec_reg(c, c->insn.reg, size));
 }
 
 /* 86, 87: XCHG; with memory it is atomic, LOCK or not. */
@@ -148,14 +150,15 @@ int umbra_exec_xchg(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* 90..97: XCHG with the accumulator; 90 is NOP or PAUSE unless it names R8. */
+/* 90..97: XCHG with the accumulator; f3 90 is PAUSE, whatever REX says. */
 int umbra_exec_xchg_acc(struct umbra_emul *c)
 {
 	unsigned int reg = (c->insn.opcode & 7) | ((c->insn.rex & UMBRA_REX_B) << 3);
 	unsigned int size = c->insn.opsize;
 	u64 acc, other;
 
-	if (reg == UMBRA_EMUL_RAX)
+	/* NOP: not even the upper half of RAX changes. */
+	if (reg == UMBRA_EMUL_RAX || (c->insn.opcode == 0x90 && c->insn.rep == 0xf3))
 		return UMBRA_EMUL_DONE;
 	acc = umbra_exec_reg(c, UMBRA_EMUL_RAX, size);
 	other = umbra_exec_reg(c, reg, size);

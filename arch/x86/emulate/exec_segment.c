@@ -112,7 +112,7 @@ static int check_descriptor(struct umbra_emul *c, unsigned int seg, u16 selector
 int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector)
 {
 	struct umbra_emul_seg s = { .selector = selector };
-	u64 linear, old, new;
+	u64 linear = 0, old, new;
 	int ret;
 
 	if (umbra_exec_is_real(c) || umbra_exec_is_vm86(c))
@@ -185,9 +185,7 @@ int umbra_exec_mov_seg_rm(struct umbra_emul *c)
 int umbra_exec_load_far(struct umbra_emul *c)
 {
 	unsigned int size = c->insn.opsize, seg;
-	u8 pointer[10];
-	u64 linear, offset = 0;
-	u16 selector;
+	u64 at, offset, selector;
 	int ret;
 
 	if (!(c->insn.flags & UMBRA_INSN_MEM))
@@ -207,13 +205,13 @@ int umbra_exec_load_far(struct umbra_emul *c)
 	if (size == 8)
 		return UMBRA_EMUL_UNHANDLED;
 
-	ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), size + 2, 1, false, &linear);
+	at = umbra_exec_offset(c);
+	ret = umbra_exec_read(c, c->insn.seg, at, size, &offset);
+	at = (at + size) & umbra_exec_mask(c->insn.adsize);
 	if (!ret)
-		ret = umbra_exec_mem_read(c, linear, pointer, size + 2, 0);
+		ret = umbra_exec_read(c, c->insn.seg, at, 2, &selector);
 	if (ret)
 		return ret;
-	memcpy(&offset, pointer, size);
-	memcpy(&selector, pointer + size, 2);
 	ret = umbra_exec_load_segment(c, seg, selector);
 	if (ret)
 		return ret;

@@ -3,8 +3,8 @@
  * Shifts, rotates, bit tests.
  *
  * Where the manuals leave flags undefined (OF of counts above 1, AF) they are set
- * as current Intel CPUs set them: OF as if the last of the single steps had
- * been the only one, AF clear after shifts.
+ * as current Intel CPUs set them: OF as the first of the single steps sets it, AF
+ * clear after shifts.
  */
 #include "exec.h"
 
@@ -16,6 +16,18 @@ static inline u64 flag(bool on, u64 bit)
 	return on ? bit : 0;
 }
 
+/* OF after one step to the left: does the sign change? */
+static inline u64 overflow_left(u64 a, u64 sign)
+{
+	return flag(!(a & sign) != !(a & (sign >> 1)), X86_EFLAGS_OF);
+}
+
+/* OF after one step to the right that brings @in to the top */
+static inline u64 overflow_right(u64 a, u64 sign, bool in)
+{
+	return flag(!(a & sign) == in, X86_EFLAGS_OF);
+}
+
 /*
  * Rotate; only CF and OF change. @count is at least 1 here, before it is reduced
  * modulo the width.
@@ -25,15 +37,15 @@ static u64 rotate(unsigned int op, unsigned int size, u64 a, unsigned int count,
 	unsigned int width = 8 * size, n = count & (width - 1);
 	u64 mask = umbra_exec_mask(size), sign = umbra_exec_sign_bit(size);
 
-	if (op == ROR)
+	if (op == ROR) {
+		*flags = overflow_right(a, sign, a & 1);
 		n = (width - n) & (width - 1);
+	} else {
+		*flags = overflow_left(a, sign);
+	}
 	if (n)
 		a = (a << n | a >> (width - n)) & mask;
-	if (op == ROL)
-		*flags = flag(a & 1, X86_EFLAGS_CF) | flag(!(a & sign) != !(a & 1), X86_EFLAGS_OF);
-	else
-		*flags = flag(a & sign, X86_EFLAGS_CF) |
-			 flag(!(a & sign) != !(a & (sign >> 1)), X86_EFLAGS_OF);
+	*flags |= flag(a & (op == ROR ? sign : 1), X86_EFLAGS_CF);
 	return a;
 }
 
@@ -44,6 +56,7 @@ static u64 rotate_carry(unsigned int op, unsigned int size, u64 a, unsigned int 
 	u64 mask = umbra_exec_mask(size), sign = umbra_exec_sign_bit(size);
 	bool out;
 
+	*flags = op == RCL ? overflow_left(a, sign) : overflow_right(a, sign, carry);
 	while (count--) {
 		if (op == RCL) {
 			out = a & sign;
@@ -55,11 +68,7 @@ static u64 rotate_carry(unsigned int op, unsigned int size, u64 a, unsigned int 
 		carry = out;
 	}
 
-	*flags = flag(carry, X86_EFLAGS_CF);
-	if (op == RCL)
-		*flags |= flag(!(a & sign) == carry, X86_EFLAGS_OF);
-	else
-		*flags |= flag(!(a & sign) != !(a & (sign >> 1)), X86_EFLAGS_OF);
+	*flags |= flag(carry, X86_EFLAGS_CF);
 	return a;
 }
 
@@ -75,7 +84,7 @@ static u64 shift(unsigned int op, unsigned int size, u64 a, unsigned int count, 
 	case SHR:
 		carry = (a >> (count - 1)) & 1;
 		r = a >> count;
-		*flags = flag(((a >> (count - 1)) & sign), X86_EFLAGS_OF);
+		*flags = overflow_right(a, sign, false);
 		break;
 	case SAR:
 		carry = (sa >> (count - 1)) & 1;
@@ -85,7 +94,7 @@ static u64 shift(unsigned int op, unsigned int size, u64 a, unsigned int count, 
 	default:
 		carry = (a << (count - 1)) & sign;
 		r = (a << count) & mask;
-		*flags = flag(!(r & sign) == carry, X86_EFLAGS_OF);
+		*flags = overflow_left(a, sign);
 		break;
 	}
 	*flags |= flag(carry, X86_EFLAGS_CF) | umbra_exec_szp(r, size);
@@ -170,10 +179,7 @@ int umbra_exec_shift_double(struct umbra_emul *c)
 	}
 
 	flags = flag(carry, X86_EFLAGS_CF) | umbra_exec_szp(r, size);
-	if (right)
-		flags |= flag(!(r & sign) != !(r & (sign >> 1)), X86_EFLAGS_OF);
-	else
-		flags |= flag(!(r & sign) == carry, X86_EFLAGS_OF);
+	flags |= right ? overflow_right(m.value, sign, fill & 1) : overflow_left(m.value, sign);
 
 	ret = umbra_exec_rmw_end(c, &m, r);
 	if (ret)

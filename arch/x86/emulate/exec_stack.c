@@ -106,12 +106,35 @@ int umbra_exec_pop_seg(struct umbra_emul *c)
 	return ret;
 }
 
-/* Address and checks of the eight registers of PUSHA and POPA on the stack. */
-static int all_linear(struct umbra_emul *c, u64 offset, bool write, u64 *linear)
+/*
+ * Check the eight elements of PUSHA and POPA, in the order the CPU takes them, and
+ * find the lowest one. Memory is then accessed once, for all of them.
+ */
+static int check_all(struct umbra_emul *c, enum umbra_access access, u64 *linear)
 {
-	unsigned int size = c->insn.opsize;
+	unsigned int size = c->insn.opsize, width = umbra_exec_stack_size(c), i;
+	u64 sp = c->gpr[UMBRA_EMUL_RSP], first = 0, last = 0;
+	int ret;
 
-	return umbra_exec_linear(c, UMBRA_EMUL_SS, offset, 8 * size, size, write, linear);
+	if (!width)
+		return UMBRA_EMUL_UNHANDLED;
+	for (i = 0; i < 8; i++) {
+		if (access == UMBRA_STORE)
+			sp -= size;
+		ret = umbra_exec_linear(c, UMBRA_EMUL_SS, sp & umbra_exec_mask(width), size, size,
+					access, &last);
+		if (ret)
+			return ret;
+		if (i == 0)
+			first = last;
+		if (access == UMBRA_LOAD)
+			sp += size;
+	}
+	*linear = access == UMBRA_STORE ? last : first;
+	/* A stack that wraps in the middle: more than one access. */
+	if ((access == UMBRA_STORE ? first - last : last - first) != 7 * size)
+		return UMBRA_EMUL_UNHANDLED;
+	return UMBRA_EMUL_DONE;
 }
 
 /* The eight registers as they lie in memory: DI lowest. */
@@ -120,18 +143,15 @@ static void *slot(u8 *image, unsigned int reg, unsigned int size)
 	return image + (7 - reg) * size;
 }
 
-/* 60: PUSHA, PUSHAD. One write, so that it happens wholly or not at all. */
+/* 60: PUSHA, PUSHAD */
 int umbra_exec_pusha(struct umbra_emul *c)
 {
-	unsigned int size = c->insn.opsize, width = umbra_exec_stack_size(c), reg;
+	unsigned int size = c->insn.opsize, reg;
 	u8 image[32];
 	u64 linear;
 	int ret;
 
-	if (!width)
-		return UMBRA_EMUL_UNHANDLED;
-	ret = all_linear(c, (c->gpr[UMBRA_EMUL_RSP] - 8 * size) & umbra_exec_mask(width), true,
-			 &linear);
+	ret = check_all(c, UMBRA_STORE, &linear);
 	if (ret)
 		return ret;
 	for (reg = 0; reg < 8; reg++)
@@ -146,14 +166,12 @@ int umbra_exec_pusha(struct umbra_emul *c)
 /* 61: POPA, POPAD. The image of rSP is skipped. */
 int umbra_exec_popa(struct umbra_emul *c)
 {
-	unsigned int size = c->insn.opsize, width = umbra_exec_stack_size(c), reg;
+	unsigned int size = c->insn.opsize, reg;
 	u8 image[32];
 	u64 linear;
 	int ret;
 
-	if (!width)
-		return UMBRA_EMUL_UNHANDLED;
-	ret = all_linear(c, umbra_exec_reg(c, UMBRA_EMUL_RSP, width), false, &linear);
+	ret = check_all(c, UMBRA_LOAD, &linear);
 	if (!ret)
 		ret = umbra_exec_mem_read(c, linear, image, 8 * size, 0);
 	if (ret)

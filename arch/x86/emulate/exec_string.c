@@ -82,9 +82,10 @@ static int cmps_one(struct umbra_emul *c)
 	u64 a, b;
 	int ret;
 
-	ret = read_source(c, &a);
+	/* CPUs read this one first: it decides which page fault is seen. */
+	ret = read_dest(c, &b);
 	if (!ret)
-		ret = read_dest(c, &b);
+		ret = read_source(c, &a);
 	if (ret)
 		return ret;
 	umbra_exec_sub(c, c->insn.opsize, a, b);
@@ -126,11 +127,8 @@ static int repeat(struct umbra_emul *c, int (*one)(struct umbra_emul *c), bool c
 
 	for (;;) {
 		ret = one(c);
-		if (ret) {
-			/* SDM Vol. 2B, REP: flags are as before the whole instruction. */
-			c->rflags = rflags;
-			return ret;
-		}
+		if (ret)
+			break;
 		umbra_exec_set_addr_reg(c, UMBRA_EMUL_RCX, --count);
 		if (!count)
 			return UMBRA_EMUL_DONE;
@@ -139,13 +137,20 @@ static int repeat(struct umbra_emul *c, int (*one)(struct umbra_emul *c), bool c
 		if (c->rflags & X86_EFLAGS_TF) {
 			/* The trap comes after every element. */
 			c->events |= UMBRA_EMUL_EV_STEP;
-			return UMBRA_EMUL_RETRY;
+			ret = UMBRA_EMUL_RETRY;
+			break;
 		}
-		if (++done == UMBRA_STRING_BATCH)
-			return UMBRA_EMUL_RETRY;
+		if (++done == UMBRA_STRING_BATCH) {
+			ret = UMBRA_EMUL_RETRY;
+			break;
+		}
 		if (c->ops->string_commit)
 			c->ops->string_commit(c);
 	}
+
+	/* Until it is finished the flags are what they were (SDM Vol. 2B, REP). */
+	c->rflags = rflags;
+	return ret;
 }
 
 /* a4, a5 */

@@ -136,7 +136,7 @@ static int store_table(struct umbra_emul *c, unsigned int reg)
 	if (!ret)
 		ret = c->ops->get_segment(c, reg, &s);
 	if (!ret)
-		ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), len, 1, true,
+		ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), len, 1, UMBRA_STORE,
 					&linear);
 	if (ret)
 		return ret;
@@ -157,7 +157,7 @@ static int load_table(struct umbra_emul *c, unsigned int reg)
 
 	ret = require_cpl0(c);
 	if (!ret)
-		ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), len, 1, false,
+		ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), len, 1, UMBRA_LOAD,
 					&linear);
 	if (!ret)
 		ret = umbra_exec_mem_read(c, linear, image, len, 0);
@@ -398,6 +398,8 @@ int umbra_exec_group15(struct umbra_emul *c)
 {
 	unsigned int ext = (c->insn.modrm >> 3) & 7;
 	u64 linear;
+	u8 byte;
+	int ret;
 
 	if (c->insn.rep)
 		return UMBRA_EMUL_UNHANDLED;
@@ -406,11 +408,16 @@ int umbra_exec_group15(struct umbra_emul *c)
 			return UMBRA_EMUL_UNHANDLED;
 		return UMBRA_EMUL_DONE;
 	}
-	/* CLFLUSH, CLFLUSHOPT, CLWB: there is no cache, but there are segments. */
-	if (ext == 7 || (ext == 6 && (c->insn.flags & UMBRA_INSN_OP66)))
-		return umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), 1, 1, false,
-					 &linear);
-	return UMBRA_EMUL_UNHANDLED;
+	if (ext != 7 && !(ext == 6 && (c->insn.flags & UMBRA_INSN_OP66)))
+		return UMBRA_EMUL_UNHANDLED;
+
+	/*
+	 * CLFLUSH, CLFLUSHOPT, CLWB: nothing to flush, but they fault as loads do. (Segments
+	 * may be execute-only, SDM Vol. 2A, CLFLUSH.)
+	 */
+	ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), 1, 1, UMBRA_FLUSH,
+				&linear);
+	return ret ?: umbra_exec_mem_read(c, linear, &byte, 1, UMBRA_EMUL_PROBE);
 }
 
 /* 0f 0b, 0f b9, 0f ff: UD2, UD1, UD0 */

@@ -178,7 +178,7 @@ static int mem_address(struct umbra_emul *c, unsigned int len, const struct move
 	int ret;
 
 	ret = umbra_exec_linear(c, c->insn.seg, umbra_exec_offset(c), len, align,
-				m->flags & STORE, linear);
+				m->flags & STORE ? UMBRA_STORE : UMBRA_LOAD, linear);
 	if (ret)
 		return ret;
 	if ((m->flags & ALIGNED) && (*linear & (len - 1)))

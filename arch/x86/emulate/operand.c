@@ -39,7 +39,7 @@ int umbra_exec_segment(struct umbra_emul *c, unsigned int seg, struct umbra_emul
 
 /* Segmentation as it was before 64-bit code: SDM Vol. 3A, 5.3 to 5.5. */
 static int linear_legacy(struct umbra_emul *c, unsigned int seg, u64 offset, unsigned int len,
-			 bool write, u64 *linear)
+			 enum umbra_access access, u64 *linear)
 {
 	unsigned int vector = seg == UMBRA_EMUL_SS ? X86_TRAP_SS : X86_TRAP_GP;
 	u64 last = offset + len - 1;
@@ -56,12 +56,10 @@ static int linear_legacy(struct umbra_emul *c, unsigned int seg, u64 offset, uns
 	if (!umbra_exec_is_real(c) && !umbra_exec_is_vm86(c)) {
 		if (!(s->attr & UMBRA_EMUL_SEG_P))
 			goto fault;
-		if (type & TYPE_CODE) {
-			if (write || !(type & TYPE_WRITE))
-				goto fault;
-		} else if (write && !(type & TYPE_WRITE)) {
+		if (access == UMBRA_STORE && (type & (TYPE_CODE | TYPE_WRITE)) != TYPE_WRITE)
 			goto fault;
-		}
+		if (access == UMBRA_LOAD && (type & (TYPE_CODE | TYPE_WRITE)) == TYPE_CODE)
+			goto fault;
 	}
 
 	if ((type & (TYPE_CODE | TYPE_DOWN)) == TYPE_DOWN) {
@@ -69,7 +67,8 @@ static int linear_legacy(struct umbra_emul *c, unsigned int seg, u64 offset, uns
 
 		if (offset <= s->limit || last > top)
 			goto fault;
-	} else if (last > s->limit) {
+	} else if (last > s->limit && s->limit != 0xffffffff) {
+		/* A segment of 4 GiB has no end: operands wrap to its beginning. */
 		goto fault;
 	}
 
@@ -80,8 +79,14 @@ fault:
 	return umbra_emul_fault(c, vector, true, 0);
 }
 
+static bool misaligned(const struct umbra_emul *c, u64 linear, unsigned int align)
+{
+	return (c->rflags & X86_EFLAGS_AC) && (linear & (align - 1)) && c->cpl == 3 &&
+	       (c->cr0 & X86_CR0_AM);
+}
+
 static int linear_64bit(struct umbra_emul *c, unsigned int seg, u64 offset, unsigned int len,
-			u64 *linear)
+			unsigned int align, u64 *linear)
 {
 	if (seg >= UMBRA_EMUL_FS) {
 		struct umbra_emul_seg *s;
@@ -94,9 +99,13 @@ static int linear_64bit(struct umbra_emul *c, unsigned int seg, u64 offset, unsi
 	}
 
 	if (unlikely(!umbra_exec_is_canonical(c, offset) ||
-		     !umbra_exec_is_canonical(c, offset + len - 1)))
+		     !umbra_exec_is_canonical(c, offset + len - 1))) {
+		/* Running over the edge is seen after misalignment, beginning there before. */
+		if (umbra_exec_is_canonical(c, offset) && misaligned(c, offset, align))
+			return umbra_emul_fault(c, X86_TRAP_AC, true, 0);
 		return umbra_emul_fault(c, seg == UMBRA_EMUL_SS ? X86_TRAP_SS : X86_TRAP_GP,
 					true, 0);
+	}
 	*linear = offset;
 	return UMBRA_EMUL_DONE;
 }
@@ -108,26 +117,25 @@ static int linear_64bit(struct umbra_emul *c, unsigned int seg, u64 offset, unsi
  * @offset:	its offset, truncated to the address size
  * @len:	its length
  * @align:	the alignment that EFLAGS.AC asks for; 1 for none
- * @write:	it will be written
+ * @access:	what is done to it
  * @linear:	the address
  *
  * Return: UMBRA_EMUL_DONE; UMBRA_EMUL_FAULT with #GP(0), #SS(0) or #AC(0); or what
  * ops->get_segment returned.
  */
 int umbra_exec_linear(struct umbra_emul *c, unsigned int seg, u64 offset, unsigned int len,
-		      unsigned int align, bool write, u64 *linear)
+		      unsigned int align, enum umbra_access access, u64 *linear)
 {
 	int ret;
 
 	if (likely(c->code == UMBRA_CODE_64))
-		ret = linear_64bit(c, seg, offset, len, linear);
+		ret = linear_64bit(c, seg, offset, len, align, linear);
 	else
-		ret = linear_legacy(c, seg, offset, len, write, linear);
+		ret = linear_legacy(c, seg, offset, len, access, linear);
 	if (unlikely(ret))
 		return ret;
 
-	if (unlikely(c->rflags & X86_EFLAGS_AC) && (*linear & (align - 1)) && c->cpl == 3 &&
-	    (c->cr0 & X86_CR0_AM))
+	if (unlikely(misaligned(c, *linear, align)))
 		return umbra_emul_fault(c, X86_TRAP_AC, true, 0);
 	return UMBRA_EMUL_DONE;
 }
@@ -204,7 +212,7 @@ int umbra_exec_read(struct umbra_emul *c, unsigned int seg, u64 offset, unsigned
 	u64 linear;
 	int ret;
 
-	ret = umbra_exec_linear(c, seg, offset, size, size, false, &linear);
+	ret = umbra_exec_linear(c, seg, offset, size, size, UMBRA_LOAD, &linear);
 	if (ret)
 		return ret;
 	*value = 0;
@@ -218,7 +226,7 @@ int umbra_exec_write(struct umbra_emul *c, unsigned int seg, u64 offset, unsigne
 	u64 linear;
 	int ret;
 
-	ret = umbra_exec_linear(c, seg, offset, size, size, true, &linear);
+	ret = umbra_exec_linear(c, seg, offset, size, size, UMBRA_STORE, &linear);
 	if (ret)
 		return ret;
 	return umbra_exec_mem_write(c, linear, &value, size, 0);
@@ -251,7 +259,7 @@ int umbra_exec_rmw_begin_at(struct umbra_emul *c, struct umbra_rmw *m, u64 offse
 	m->size = size;
 	m->locked = locked;
 	m->value = 0;
-	ret = umbra_exec_linear(c, c->insn.seg, offset, size, size, true, &m->linear);
+	ret = umbra_exec_linear(c, c->insn.seg, offset, size, size, UMBRA_STORE, &m->linear);
 	if (ret)
 		return ret;
 	return umbra_exec_mem_read(c, m->linear, &m->value, size,

@@ -108,10 +108,10 @@ int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t
 	smp_rmb();
 
 	if (!write && (!writable || !get_user_page_fast_only(hp->hva, FOLL_WRITE, &hp->page))) {
-		ret = get_user_pages_fast(hp->hva, 1, FOLL_HWPOISON, &hp->page);
+		ret = get_user_pages_fast(hp->hva, 1, 0, &hp->page);
 		writable = false;
 	} else if (write) {
-		ret = get_user_pages_fast(hp->hva, 1, FOLL_WRITE | FOLL_HWPOISON, &hp->page);
+		ret = get_user_pages_fast(hp->hva, 1, FOLL_WRITE, &hp->page);
 	} else {
 		ret = 1;
 	}

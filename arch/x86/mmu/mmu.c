@@ -301,7 +301,7 @@ int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa)
 }
 
 /**
- * umbra_mmu_reset_context() - CR0, CR4 or EFER have changed
+ * umbra_mmu_reset_context() - CR0, CR4, EFER or CPUID have changed
  * @vcpu: the vCPU
  *
  * To be called when a bit that paging depends on is different. The guest's
@@ -309,7 +309,7 @@ int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa)
  */
 void umbra_mmu_reset_context(struct umbra_vcpu *vcpu)
 {
-	umbra_mmu_check_paging(vcpu);
+	umbra_mmu_update_paging(vcpu);
 	vcpu->vm->arch.mmu.strategy->reset_context(vcpu);
 }
 
