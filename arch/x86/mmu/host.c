@@ -100,26 +100,26 @@ int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t
 {
 	struct umbra_vm *vm = vcpu->vm;
 	bool writable = !(slot->flags & UMBRA_MEM_READONLY);
-	int ret;
+	unsigned int flags;
+	long ret;
 
 	hp->hva = umbra_slot_hva(slot, gfn);
 	hp->seq = READ_ONCE(vm->notifier_seq);
 	/* Pairs with invalidate_end(): the page is looked up after the sequence. */
 	smp_rmb();
 
-	if (!write && (!writable || !get_user_page_fast_only(hp->hva, FOLL_WRITE, &hp->page))) {
-		ret = get_user_pages_fast(hp->hva, 1, 0, &hp->page);
-		writable = false;
-	} else if (write) {
-		ret = get_user_pages_fast(hp->hva, 1, FOLL_WRITE, &hp->page);
-	} else {
-		ret = 1;
-	}
+	/* Best of all writable, so that the first write does not fault again. */
+	if (writable && get_user_page_fast_only(hp->hva, FOLL_WRITE, &hp->page))
+		goto found;
+	writable = write;
+	flags = write ? FOLL_WRITE : 0;
+	ret = get_user_pages_unlocked(hp->hva, 1, &hp->page, flags | FOLL_HWPOISON);
 	if (unlikely(ret != 1)) {
 		if (signal_pending(current))
 			return -EINTR;
 		return ret < 0 ? ret : -EFAULT;
 	}
+found:
 	found(hp, writable);
 	if (max_level > 1)
 		hp->level = min(host_level(vm->mm, hp->hva), max_level);
