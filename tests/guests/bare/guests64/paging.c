@@ -969,11 +969,12 @@ WITH_SPACE(non_canonical)
 {
 	ulong hole = 0x0000800000000000ul;
 
+	known_on_tcg("#GP instead of #SS for addresses by RBP and RSP");
 	EXPECT_TRAP_ERR(VEC_GP, 0, peek(hole));
 	EXPECT_TRAP_ERR(VEC_GP, 0, poke(0xffff7ffffffffffcul, 0));
 	EXPECT_TRAP_ERR(VEC_GP, 0, asm volatile("jmp *%0" :: "r"(hole)));
-	EXPECT_TRAP_ERR(VEC_SS, 0, asm volatile("mov %0, %%rbp; mov (%%rbp), %%rax; pop %%rbp"
-						:: "r"(hole) : "rax", "rbx"));
+	EXPECT_TRAP_ERR(VEC_SS, 0, asm volatile("mov %0, %%rbp; mov (%%rbp), %%rax"
+						:: "r"(hole) : "rax"));
 	/* INVLPG of such an address does nothing. */
 	EXPECT_NO_TRAP(invlpg(hole));
 	/* The last byte below the hole faults as a page. */
@@ -988,6 +989,8 @@ WITH_SPACE(cr3_bits)
 	check_eq(read_cr3(), space.root | 0x18, "CR3 with PWT and PCD");
 	check_eq(peek(REGION), 0x1000, "page");
 	write_cr3(space.root);
+	if (known_on_tcg("reserved bits of CR3 are not checked"))
+		return;
 	if (cpu_phys_bits() < 52)
 		EXPECT_TRAP_ERR(VEC_GP, 0, write_cr3(space.root | BIT64(51)));
 	EXPECT_TRAP_ERR(VEC_GP, 0, write_cr3(space.root | BIT64(62)));
@@ -1011,7 +1014,7 @@ static void test_mode_switches(void)
 	pt_new(&flat, PT_32BIT);
 	pt_map(&flat, 0xd0000000, page2, PT_W, 1);
 	pt_new(&s4, PT_4LEVEL);
-	pt_map(&s4, 0xd0000000, page2, PT_W, 1);
+	pt_map(&s4, REGION, page2, PT_W, 1);
 	for (i = 0; i < 10; i++) {
 		check_eq(legacy_read(0, 0, page), 0x4444, "read without paging");
 		check_eq(legacy_read(pae.root, CR4_PAE, 0xd0000000), 0x4444, "read under PAE paging");
@@ -1027,13 +1030,13 @@ static void test_mode_switches(void)
 			 "read under PAE after a change");
 		pt_map(&pae, 0xd0000000, page, PT_W, 1);
 		write_cr3(s4.root);
-		check_eq(peek(0xd0000000), 0x5555, "read in long mode");
+		check_eq(peek(REGION), 0x5555, "read in long mode");
 		write_cr3(cr3);
 	}
 	/* The same page as PAE directory and as 4-level table: other role, same frame. */
-	set_entry(pt_entry(&s4, 0xe0000000, 1), pae.root | PT_P | PT_W);
+	set_entry(pt_entry(&s4, REGION, 1) + 8, pae.root | PT_P | PT_W);
 	write_cr3(s4.root);
-	check_eq(entry(0xe0000000), entry(pae.root), "PAE root read as data");
+	check_eq(entry(REGION + PAGE_SIZE), entry(pae.root), "PAE root read as data");
 	write_cr3(cr3);
 }
 

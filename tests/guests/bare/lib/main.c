@@ -194,11 +194,6 @@ void skip(const char *fmt, ...)
 	va_end(ap);
 }
 
-void known_on_tcg(const char *why)
-{
-	tcg_reason = why;
-}
-
 const char *option(const char *key)
 {
 	size_t n = strlen(key);
@@ -220,6 +215,12 @@ static bool on_tcg(void)
 	if (host)
 		return !strncmp(host, "tcg", 3);
 	return HAS_HYPERVISOR && c.b == 0x54474354;	/* "TCGT" */
+}
+
+bool known_on_tcg(const char *why)
+{
+	tcg_reason = why;
+	return on_tcg();
 }
 
 /*

@@ -68,7 +68,7 @@ void pt_map_range(struct space *s, ulong va, u64 pa, ulong size, u64 flags)
 
 void pt_new(struct space *s, enum pt_mode mode)
 {
-	ulong va;
+	u32 va;
 
 	s->mode = mode;
 	s->root = (ulong)alloc_page();

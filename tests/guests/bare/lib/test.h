@@ -46,9 +46,10 @@ void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * The running test shows a fault of QEMU's TCG (bare, or under a hypervisor that
  * runs on it, which the command line word "host=tcg" tells): failures count as a
- * SKIP with @why there, and as failures everywhere else.
+ * SKIP with @why there, and as failures everywhere else. Returns whether that is
+ * where we are, for tests that TCG does not survive.
  */
-void known_on_tcg(const char *why);
+bool known_on_tcg(const char *why);
 
 /* Whether the running test has failed so far. */
 bool test_failed(void);
