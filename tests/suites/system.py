@@ -81,6 +81,16 @@ def _parse(path):
             for host in hosts or [""] for settings in itertools.product(*each)]
 
 
+@dataclasses.dataclass
+class Running:
+    """A test that has begun: no status yet means that it has not ended."""
+
+    name: str
+    status: int = None
+    seconds: float = 0.0
+    output: str = ""
+
+
 class Boot:
     """Tests that share a host, in as few boots as they let it live."""
 
@@ -89,18 +99,18 @@ class Boot:
         self._kernel = kernel
         self._host = host
         self._tests = {test.name: test for test in tests}
-        self._log = ""
+        self._log = cache.ROOT / "run" / f"log-{os.getpid()}-{id(self)}"
 
     def _full(self, name):
         return f"system {self._kernel} {name}"
 
-    def _command(self, tests, log):
+    def _command(self, tests):
         files = {str(HARNESS), str(DIRECTORY / "lib.sh")}
         for test in tests:
             files.add(str(DIRECTORY / test.script))
             for pattern in test.files:
                 files.update(str(p) for p in REPO.glob(pattern))
-        args = [RUN, "--kernel", self._kernel, "--log", log, *shlex.split(self._host),
+        args = [RUN, "--kernel", self._kernel, "--log", self._log, *shlex.split(self._host),
                 "--timeout", str(120 + 2 * sum(test.timeout for test in tests))]
         args += [f"--file={path}" for path in sorted(files)]
         args += ["--", "sh", "./harness"]
@@ -109,76 +119,80 @@ class Boot:
                                    *(f"{k}={v}" for k, v in test.settings)]))
         return args
 
-    def _run_once(self, tests):
-        """Run tests on one boot; return the results and what the host itself said.
+    def _splat(self, name):
+        """Return what the host's kernel complained of during a test, or ""."""
+        log = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        text = log.partition(f"{MARK} {name}\n")[2].partition(f"{MARK} ")[0]
+        line = splat.find(text)
+        at = text.find(line) if line else 0
+        return text[max(0, at - 200):at + 3000] if line else ""
 
-        Results are {name: [status or None, seconds, output]} for each test that began.
-        """
-        results, name, outside = {}, None, []
-        log = cache.ROOT / "run" / f"log-{os.getpid()}-{threading.get_ident()}"
-        with subprocess.Popen(self._command(tests, log), stdin=subprocess.DEVNULL, text=True,
-                              errors="replace", stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as process:
-            complaints = []
-            reader = threading.Thread(target=lambda: complaints.extend(process.stderr))
-            reader.start()
-            for line in process.stdout:
-                found = re.match(rf"{MARK} (begin|end) (\S+)(?: (\d+) ([\d.]+))?", line)
-                if not found:
-                    (results[name][2] if name else outside).append(line)
-                elif found.group(1) == "begin":
-                    name = found.group(2)
-                    results[name] = [None, 0.0, []]
-                elif name:
-                    results[name][:2] = [int(found.group(3)), float(found.group(4))]
-                    name = None
-            reader.join()
-        self._log = log.read_text(encoding="utf-8") if log.exists() else ""
-        log.unlink(missing_ok=True)
-        status = process.returncode
-        return results, "".join(outside + complaints) if status else "", status
-
-    def _splats(self):
-        """Return {test's name: its first splat} from the host's log."""
-        found = {}
-        for part in self._log.split(f"{MARK} ")[1:]:
-            name, _, text = part.partition("\n")
-            line = splat.find(text)
-            if line:
-                at = text.find(line)
-                found[name.strip()] = text[max(0, at - 200):at + 3000]
-        return found
-
-    def _judge(self, test, result, splats):
-        status, seconds, output = result
+    def _judge(self, running):
+        """Report a test; return whether the host complained."""
+        test, status = self._tests[running.name], running.status
+        complaint = self._splat(test.name)
         why = ""
-        if test.name in splats:
-            why = "the host's kernel complains:\n" + splats[test.name]
+        if complaint:
+            why = "the host's kernel complains:\n" + complaint
         elif status is None:
             why = "the host died"
         elif status in (124, 143):
             why = f"no end after {test.timeout} s"
         elif status:
             why = f"exit status {status}"
-        self._report.result(self._full(test.name), why, "".join(output), seconds)
+        self._report.result(self._full(test.name), why, running.output, running.seconds)
+        return bool(complaint)
+
+    def _follow(self, lines):
+        """Report tests as they end; return those that began, and the last one.
+
+        A test is judged when the next begins: by then the host's log is complete.
+        """
+        begun, last, complained = set(), None, False
+        for line in lines:
+            found = re.match(rf"{MARK} (begin|end) (\S+)(?: (\d+) ([\d.]+))?", line)
+            if found and found.group(1) == "begin":
+                if last:
+                    complained |= self._judge(last)
+                last = Running(found.group(2))
+                begun.add(last.name)
+            elif found and last:
+                last.status, last.seconds = int(found.group(3)), float(found.group(4))
+            elif last:
+                last.output += line
+        return begun, last, complained
+
+    def _run_once(self, tests):
+        """Run tests on one boot; return the names of those that are done with."""
+        with subprocess.Popen(self._command(tests), stdin=subprocess.DEVNULL, text=True,
+                              errors="replace", stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            said = []
+            reader = threading.Thread(target=lambda: said.extend(process.stderr))
+            reader.start()
+            begun, last, complained = self._follow(process.stdout)
+            reader.join()
+        complaint = "".join(said) if process.returncode else ""
+        alive = bool(last) and last.status is not None
+        if last and not alive:
+            last.output += complaint
+        if last:
+            complained |= self._judge(last)
+        if not begun:
+            for test in tests:
+                self._report.failed(self._full(test.name), f"no host to run it on\n{complaint}")
+            begun = {test.name for test in tests}
+        elif process.returncode and alive and not complained:
+            self._report.failed(self._full(f"host {self._host}".strip()), complaint)
+        return begun
 
     def run(self):
         """Run all tests, with a new boot after each that kills its host."""
         left = [t for t in self._tests.values() if self._report.wanted(self._full(t.name))]
         while left:
-            results, complaint, status = self._run_once(left)
-            splats = self._splats()
-            for name, result in results.items():
-                if result[0] is None and name not in splats:
-                    result[2].append(complaint)
-                self._judge(self._tests[name], result, splats)
-            if status and not splats and all(r[0] is not None for r in results.values()):
-                self._report.failed(self._full(f"host {self._host}".strip()), complaint)
-                if not results:
-                    for test in left:
-                        self._report.failed(self._full(test.name), "not run: no host")
-                    return
-            left = [test for test in left if test.name not in results]
+            done = self._run_once(left)
+            left = [test for test in left if test.name not in done]
+        self._log.unlink(missing_ok=True)
 
 
 def all_tests():

@@ -36,10 +36,14 @@ APPEND = ("console=ttyS0 loglevel=5 panic=-1 oops=panic nokaslr no_timer_check t
 class Log:
     """The kernel log of the host, as it grows."""
 
-    def __init__(self, path, show):
+    def __init__(self, path, options):
         self._path = path
         self._at = 0
-        self._show = show
+        self._show = options.verbose
+        try:
+            self._copy = open(options.log, "wb") if options.log else None  # pylint: disable=consider-using-with
+        except OSError as error:
+            raise HostError(f"{options.log}: {error.strerror}") from error
         self.text = ""
 
     def follow(self):
@@ -48,6 +52,9 @@ class Log:
             f.seek(self._at)
             new = f.read()
             self._at += len(new)
+            if self._copy:
+                self._copy.write(new)
+                self._copy.flush()
             new = new.decode("utf-8", "replace").replace("\r\n", "\n")
             self.text += new
             if self._show and new:
@@ -262,16 +269,12 @@ def run(options):
     directory = image.run_directory()
     try:
         machine = _prepare(options, directory, theirs)
-        log = Log(machine.log, options.verbose)
+        log = Log(machine.log, options)
         process = processor.start(machine)
         theirs.close()
         deadline = time.monotonic() + options.timeout if options.timeout else None
         session = Session(options, Channel(ours), process, log)
-        try:
-            session.run(deadline)
-        finally:
-            if options.log:
-                Path(options.log).write_text(log.text, encoding="utf-8")
+        session.run(deadline)
         return _verdict(session, machine, options, log)
     except HostError as error:
         print(f"host: {error}", file=sys.stderr)

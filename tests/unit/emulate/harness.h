@@ -13,7 +13,7 @@
 
 #include "emulate.h"
 
-/* Code: two pages, nothing behind them */
+/* Code: two pages, not writable there, nothing behind them */
 #define CODE_BASE	0x10000000UL
 #define CODE_SIZE	0x2000UL
 
@@ -77,6 +77,7 @@ enum {
 
 extern struct segment segments[NR_SEGMENTS];
 extern u8 initial_data[DATA_SIZE + HIGH_SIZE];
+extern u8 *code_alias;
 extern bool native_la57, native_avx;
 
 void native_setup(void);

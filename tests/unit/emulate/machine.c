@@ -20,7 +20,7 @@ enum { READ = 1, WRITE = 2, EXEC = 4 };
 static unsigned int rights(u64 address)
 {
 	if (address >= CODE_BASE && address < CODE_BASE + CODE_SIZE)
-		return READ | WRITE | EXEC;
+		return READ | EXEC;
 	if (address >= DATA_BASE && address < DATA_BASE + DATA_RW)
 		return READ | WRITE;
 	if (address >= DATA_BASE && address < DATA_BASE + DATA_SIZE)

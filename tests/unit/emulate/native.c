@@ -37,6 +37,7 @@
 			 X86_EFLAGS_TF)
 
 u8 initial_data[DATA_SIZE + HIGH_SIZE];
+u8 *code_alias;
 bool native_la57, native_avx;
 
 static struct cpu *current_cpu;
@@ -214,15 +215,32 @@ void native_run(struct cpu *cpu, bool step, struct outcome *out)
 		     "popfq" : : : "memory", "cc");
 }
 
-static void map(unsigned long address, unsigned long size, int prot)
+static void map(unsigned long address, unsigned long size, int prot, int flags, int fd)
 {
-	void *p = mmap((void *)address, size, prot,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = mmap((void *)address, size, prot, flags | MAP_FIXED_NOREPLACE, fd, 0);
 
 	if (p != (void *)address) {
 		perror("emulate: mmap of the test's memory");
 		exit(1);
 	}
+}
+
+/* Code is mapped twice, so that no instruction changes itself. */
+static void map_code(void)
+{
+	int fd = memfd_create("code", 0);
+
+	if (fd < 0 || ftruncate(fd, CODE_SIZE)) {
+		perror("emulate: memory for code");
+		exit(1);
+	}
+	map(CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd);
+	code_alias = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (code_alias == MAP_FAILED) {
+		perror("emulate: memory for code");
+		exit(1);
+	}
+	close(fd);
 }
 
 static void set_ldt(unsigned int i)
@@ -251,7 +269,7 @@ static bool probe_la57(void)
 	struct cpu cpu = { .seg = { 0, 0x33, 0x2b } };
 	struct outcome out;
 
-	memcpy((void *)CODE_BASE, "\x8a\x00", 2);	/* mov (%rax), %al */
+	memcpy(code_alias, "\x8a\x00", 2);	/* mov (%rax), %al */
 	cpu.gpr[UMBRA_EMUL_RAX] = 1UL << 47;
 	cpu.rip = CODE_BASE;
 	native_run(&cpu, true, &out);
@@ -278,9 +296,9 @@ void native_setup(void)
 	stack_t stack = { .ss_size = STACK_SIZE };
 	unsigned int i;
 
-	map(CODE_BASE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	map(DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE);
-	map(HIGH_BASE, HIGH_SIZE, PROT_READ | PROT_WRITE);
+	map_code();
+	map(DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	map(HIGH_BASE, HIGH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
 	stack.ss_sp = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

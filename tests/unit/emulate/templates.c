@@ -67,7 +67,8 @@ const struct template templates[] = {
 	{ "inc/dec r", COLD, 0, 0x40, 0x4f, -1, 0, 0, 0 },
 	{ "xadd", CALL, 1, 0xc0, 0xc1, -1, 0, RMW, 0 },
 	{ "cmpxchg", CALL, 1, 0xb0, 0xb1, -1, 0, RMW | T_CMPXCHG, 0 },
-	{ "cmpxchg8b/16b", CALL, 1, 0xc7, 0, 1, 0, RMM | T_LOCK | T_CMPXCHG | T_NOREP | T_NO66,
+	{ "cmpxchg8b/16b", CALL, 1, 0xc7, 0, 1, 0, RMM | T_LOCK | T_CMPXCHG | T_NOREP | T_NO66 |
+	  T_ALIGNED,
 	  0 },
 
 	SHIFTS("rol", 0, ROTATE),

@@ -38,8 +38,8 @@
 #define T_FAULTS	BIT(20)	/* always faults in user mode */
 #define T_CPUID		BIT(21)	/* CPUID with a leaf that does not change */
 #define T_ALIGNED	BIT(22)	/* faults unless aligned */
-#define T_PARTIAL	BIT(23)	/* a fault may leave part of the work done */
-#define T_PUSHSEG	BIT(24)	/* on 32 bits some CPUs write only 16 of them */
+#define T_PARTIAL	BIT(23)	/* several elements: a fault may come from any, half way */
+#define T_PUSHSEG	BIT(24)	/* on 32 bits CPUs differ: use 16 or 64 */
 #define T_NOLOCK	BIT(25)	/* LOCK means something on one vendor's CPUs only */
 #define T_NOAC		BIT(26)	/* CPUs differ in how EFLAGS.AC applies */
 
