@@ -8,49 +8,86 @@
 #include "internal.h"
 #include "util/error.h"
 
-/* Adds counters to an object of { name: { count, cycles } }. */
-static int add_counters(json_t *object, const struct umbra_stat_list *list)
+/* What a vCPU's counters of exits begin with; the others count something else. */
+#define EXIT_PREFIX	"exit_"
+
+/* Adds @value to a member of an object. */
+static int add_to(json_t *object, const char *name, uint64_t value)
 {
-	unsigned int i;
+	json_int_t old = json_integer_value(json_object_get(object, name));
 
-	for (i = 0; i < list->count; i++) {
-		const struct umbra_stat *stat = &list->stat[i];
-		json_t *old = json_object_get(object, stat->name);
-		json_int_t count = stat->count, cycles = stat->cycles;
+	return json_object_set_new(object, name, json_integer(old + (json_int_t)value)) ? -ENOMEM
+											 : 0;
+}
 
-		if (old) {
-			count += json_integer_value(json_object_get(old, "count"));
-			cycles += json_integer_value(json_object_get(old, "cycles"));
-		}
-		if (json_object_set_new(object, stat->name,
-					json_pack("{s:I, s:I}", "count", count, "cycles", cycles)))
+static int add_exit(json_t *exits, const char *name, const struct umbra_stat *stat)
+{
+	json_t *entry = json_object_get(exits, name);
+
+	if (!entry) {
+		entry = json_object();
+		if (json_object_set_new(exits, name, entry))
 			return -ENOMEM;
 	}
-	return 0;
+	return add_to(entry, "count", stat->count) || add_to(entry, "cycles", stat->cycles) ?
+	       -ENOMEM : 0;
+}
+
+/* Adds a vCPU's figures to the objects "exits" and "counters" of @object. */
+static int add_figures(json_t *object, const struct umbra_stat_list *list)
+{
+	json_t *exits = json_object_get(object, "exits");
+	json_t *counters = json_object_get(object, "counters");
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < list->count && !ret; i++) {
+		const struct umbra_stat *stat = &list->stat[i];
+
+		if (!strncmp(stat->name, EXIT_PREFIX, strlen(EXIT_PREFIX)))
+			ret = add_exit(exits, stat->name + strlen(EXIT_PREFIX), stat);
+		else
+			ret = add_to(counters, stat->name, stat->count);
+	}
+	return ret;
+}
+
+static int add_objects(json_t *object)
+{
+	return json_object_set_new(object, "exits", json_object()) ||
+	       json_object_set_new(object, "counters", json_object()) ? -ENOMEM : 0;
+}
+
+static int add_vcpu(struct machine *m, json_t *root, json_t *vcpus, unsigned int id)
+{
+	struct umbra_stat_list list;
+	json_t *own = json_object();
+	int ret;
+
+	if (json_array_append_new(vcpus, own) ||
+	    json_object_set_new(own, "id", json_integer(id)) || add_objects(own))
+		return -ENOMEM;
+	ret = umbra_vcpu_stats(m->vcpu[id].handle, &list);
+	if (ret)
+		return ret;
+	ret = add_figures(own, &list);
+	if (!ret)
+		ret = add_figures(root, &list);
+	free(list.stat);
+	return ret;
 }
 
 static int add_vcpus(struct machine *m, json_t *root)
 {
-	json_t *vcpus = json_array(), *total = json_object(), *own;
-	struct umbra_stat_list list;
+	json_t *vcpus = json_array();
 	unsigned int id;
-	int ret;
+	int ret = 0;
 
-	if (json_object_set_new(root, "exits", total) ||
-	    json_object_set_new(root, "vcpus", vcpus))
+	if (add_objects(root) || json_object_set_new(root, "vcpus", vcpus))
 		return -ENOMEM;
-	for (id = 0; id < m->config->cpus; id++) {
-		ret = umbra_vcpu_stats(m->vcpu[id].handle, &list);
-		if (ret)
-			return ret;
-		own = json_object();
-		ret = add_counters(own, &list) || add_counters(total, &list) ? -ENOMEM : 0;
-		free(list.stat);
-		if (json_array_append_new(vcpus, json_pack("{s:i, s:o}", "id", (int)id, "exits",
-							   own)) || ret)
-			return -ENOMEM;
-	}
-	return 0;
+	for (id = 0; id < m->config->cpus && !ret; id++)
+		ret = add_vcpu(m, root, vcpus, id);
+	return ret;
 }
 
 static int add_vm(struct machine *m, json_t *root)
