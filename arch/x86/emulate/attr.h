@@ -21,6 +21,7 @@ enum {
 	IMM_ENTER,	/* IW, then IB */
 	IMM_GROUP3,	/* IB or IZ, but only for ModRM.reg 0 and 1 (TEST) */
 	IMM_JZ,		/* near branch: like IZ */
+	IMM_SSE4A,	/* 2 bytes with 66 or f2 (EXTRQ, INSERTQ), else none (VMREAD) */
 };
 
 #define ATTR_MODRM	BIT(4)	/* ModRM follows */

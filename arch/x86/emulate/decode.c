@@ -82,7 +82,7 @@ static const u16 attr_0f[256] = {
 	/* 60 */ M, M, M, M, M, M, M, M,
 	/* 68 */ M, M, M, M, M, M, M, M,
 	/* 70 */ M | IB, M | IB, M | IB, M | IB, M, M, M, NO,
-	/* 78 */ M, M, U, U, M, M, M, M,
+	/* 78 */ M | IMM_SSE4A, M, U, U, M, M, M, M,
 	/* 80 */ JZ, JZ, JZ, JZ, JZ, JZ, JZ, JZ,
 	/* 88 */ JZ, JZ, JZ, JZ, JZ, JZ, JZ, JZ,
 	/* 90 */ MB, MB, MB, MB, MB, MB, MB, MB,
@@ -249,6 +249,11 @@ static int take_imm(struct umbra_insn *insn, struct cursor *cur, unsigned int ki
 		if (insn->modrm & 0x30)
 			return 0;
 		size = min_t(unsigned int, insn->opsize, 4);
+		break;
+	case IMM_SSE4A:
+		if (insn->rep != 0xf2 && (insn->rep || !(insn->flags & UMBRA_INSN_OP66)))
+			return 0;
+		size = 2;
 		break;
 	case IMM_IB:
 		size = 1;

@@ -3,7 +3,7 @@
  * Shifts, rotates, bit tests.
  *
  * Where the manuals leave flags undefined (OF of counts above 1, AF) they are set
- * as current Intel CPUs set them: OF as the first of the single steps sets it, AF
+ * as current Intel CPUs mostly set them: OF as the first of the single steps does, AF
  * clear after shifts.
  */
 #include "exec.h"

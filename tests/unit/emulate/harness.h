@@ -22,9 +22,13 @@
 #define DATA_RW		0x2000UL
 #define DATA_SIZE	0x3000UL
 
-/* The last two pages below 4 GiB */
+/* The last two pages below 4 GiB; the address sanitizer lives there, too */
 #define HIGH_BASE	0xffffe000UL
+#ifdef __SANITIZE_ADDRESS__
+#define HIGH_SIZE	0UL
+#else
 #define HIGH_SIZE	0x2000UL
+#endif
 
 /* Base that GS has in 64-bit code */
 #define GS_BASE		(DATA_BASE - 0x100)
