@@ -24,6 +24,7 @@
 #define MEMORY		0x10000
 #define CODE		0x1000
 #define ROUNDS		2000
+#define REPEATS		5	/* the least disturbed one counts */
 
 struct test {
 	const char *name;
@@ -79,7 +80,7 @@ static void set_up(int vcpu, uint64_t rounds)
 }
 
 /* Ticks until the guest says that it is through. */
-static uint64_t run(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
+static uint64_t run_once(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
 {
 	uint64_t began, ended;
 
@@ -95,6 +96,20 @@ static uint64_t run(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
 	} while (run->exit_reason != UMBRA_EXIT_IO || run->io.port != 1);
 	ended = __rdtsc();
 	return ended - began;
+}
+
+static uint64_t run(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
+{
+	uint64_t least = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		uint64_t ticks = run_once(vcpu, run, rounds);
+
+		if (ticks < least)
+			least = ticks;
+	}
+	return least;
 }
 
 int main(int argc, char **argv)
@@ -137,7 +152,6 @@ int main(int argc, char **argv)
 		uint64_t limit = 0, ticks;
 
 		memcpy(ram + CODE, tests[i].code, tests[i].size);
-		run(vcpu, area, 100);
 		ticks = run(vcpu, area, ROUNDS);
 		if (!i)
 			nothing_ticks = ticks;
