@@ -100,15 +100,12 @@ static int load_segment(const struct image *kernel, struct guest_memory *mem,
 	if (s->offset > kernel->size || s->filesz > kernel->size - s->offset)
 		return error_set(ENOEXEC, "the kernel '%s' is truncated: a segment ends at %" PRIu64 ", the file at %zu",
 				 kernel->path, s->offset + s->filesz, kernel->size);
-	to = s->paddr < MEMORY_HOLE ? memory_at(mem, s->paddr, s->memsz) : NULL;
+	to = memory_for_kernel(mem, s->paddr, s->memsz);
 	if (!to)
-		return error_set(ENOMEM, "the kernel '%s' wants %" PRIu64 " bytes at %#" PRIx64 ", where a guest of %" PRIu64 "M has no memory: give more with --memory",
+		return error_set(ENOMEM, "the kernel '%s' wants %" PRIu64 " bytes at %#" PRIx64 ", where a guest of %" PRIu64 "M has no free memory%s",
 				 kernel->path, s->memsz, s->paddr,
-				 (mem->low_size + mem->high_size) >> 20);
-	/* The loader's own data and the firmware's are there. */
-	if (s->paddr < KERNEL_MIN)
-		return error_set(ENOEXEC, "the kernel '%s' wants to be loaded at %#" PRIx64 ", below 1 MiB, where the firmware's tables are",
-				 kernel->path, s->paddr);
+				 (mem->low_size + mem->high_size) >> 20,
+				 s->paddr >= KERNEL_MIN ? ": give more with --memory" : "");
 	memcpy(to, kernel->data + s->offset, s->filesz);
 	memset(to + s->filesz, 0, s->memsz - s->filesz);
 	return 0;

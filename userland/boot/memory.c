@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,6 +77,14 @@ void *memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t size)
 	    size <= mem->high_size - (gpa - MEMORY_HIGH))
 		return mem->high + (gpa - MEMORY_HIGH);
 	return NULL;
+}
+
+void *memory_for_kernel(const struct guest_memory *mem, uint64_t gpa, uint64_t size)
+{
+	bool low = gpa >= LOAD_MIN && gpa <= FIRMWARE_EBDA && size <= FIRMWARE_EBDA - gpa;
+	bool high = gpa >= KERNEL_MIN && gpa < MEMORY_HOLE;
+
+	return low || high ? memory_at(mem, gpa, size) : NULL;
 }
 
 unsigned int memory_map(const struct guest_memory *mem, struct e820_entry *map)

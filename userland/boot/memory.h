@@ -43,6 +43,17 @@ void memory_destroy(struct guest_memory *mem);
  */
 void *memory_at(const struct guest_memory *mem, uint64_t gpa, uint64_t size);
 
+/**
+ * memory_for_kernel() - Find a range of guest memory that a kernel may be loaded to
+ * @mem: the memory
+ * @gpa: where it begins
+ * @size: in bytes
+ *
+ * Return: where it is mapped; NULL if it is not free RAM below 4 GiB from end
+ * to end. What firmware has put there is not free.
+ */
+void *memory_for_kernel(const struct guest_memory *mem, uint64_t gpa, uint64_t size);
+
 /* Types of the firmware's memory map (ACPI specification 6.4, section 15). */
 #define E820_RAM	1
 #define E820_RESERVED	2

@@ -55,20 +55,40 @@
 #define MODULE_SIZE	16
 #define MMAP_SIZE	24	/* with the size field, which does not count itself */
 
-/* The information and everything it points to is laid out from BOOT_PARAMS upwards. */
+/* The information and everything it points to is laid out in one piece of memory. */
 struct arena {
 	struct guest_memory *mem;
-	uint32_t next;
+	uint32_t start, next, end;
 	bool full;
 };
+
+#define ARENA_SIZE	(BOOT_CMDLINE + BOOT_CMDLINE_MAX - BOOT_PARAMS)
+
+/*
+ * Chooses the piece: below 1 MiB, or behind the kernel if that is there. @free
+ * is the first address that is free for modules, before and after.
+ */
+static int arena_place(struct arena *arena, const struct loaded_kernel *kernel, uint64_t *free)
+{
+	arena->start = BOOT_PARAMS;
+	if (kernel->start < BOOT_PARAMS + ARENA_SIZE && kernel->end > BOOT_PARAMS) {
+		arena->start = align_up(*free, 4096);
+		*free = (uint64_t)arena->start + ARENA_SIZE;
+	}
+	arena->next = arena->start;
+	arena->end = arena->start + ARENA_SIZE;
+	if (!memory_for_kernel(arena->mem, arena->start, ARENA_SIZE))
+		return error_set(ENOMEM, "the guest has too little memory for the kernel's multiboot information: give more with --memory");
+	return 0;
+}
 
 static uint32_t arena_take(struct arena *arena, uint32_t size)
 {
 	uint32_t at = align_up(arena->next, 8);
 
-	if (size > BOOT_CMDLINE + BOOT_CMDLINE_MAX - at) {
+	if (at > arena->end || size > arena->end - at) {
 		arena->full = true;
-		return BOOT_PARAMS;
+		return arena->start;
 	}
 	arena->next = at + size;
 	memset(memory_at(arena->mem, at, size), 0, size);
@@ -83,9 +103,9 @@ static uint32_t arena_string(struct arena *arena, const char *name, const char *
 	uint32_t at;
 	char *p;
 
-	if (size > BOOT_CMDLINE_MAX) {
+	if (size > ARENA_SIZE) {
 		arena->full = true;
-		return BOOT_PARAMS;
+		return arena->start;
 	}
 	at = arena_take(arena, size);
 	if (arena->full)
@@ -147,9 +167,9 @@ static int load_by_addresses(const struct image *kernel, const uint8_t *h, size_
 		return error_set(ENOEXEC, "the kernel '%s' is truncated: its multiboot header promises %" PRIu64 " bytes, it has %zu",
 				 kernel->path, from + size, kernel->size);
 	whole = bss_end && bss_end - load > size ? bss_end - load : size;
-	to = load >= KERNEL_MIN ? memory_at(mem, load, whole) : NULL;
+	to = memory_for_kernel(mem, load, whole);
 	if (!to)
-		return error_set(ENOMEM, "the kernel '%s' wants to be loaded at %#x to %#" PRIx64 ", where the guest has no memory",
+		return error_set(ENOMEM, "the kernel '%s' wants to be loaded at %#x to %#" PRIx64 ", where the guest has no free memory",
 				 kernel->path, load, load + whole);
 	memcpy(to, kernel->data + from, size);
 	memset(to + size, 0, whole - size);
@@ -238,9 +258,10 @@ int multiboot_load(const struct boot_source *src, struct guest_memory *mem,
 		   struct boot_entry *entry)
 {
 	const struct image *kernel = &src->kernel;
-	struct arena arena = { .mem = mem, .next = BOOT_PARAMS };
+	struct arena arena = { .mem = mem };
 	struct loaded_kernel loaded;
 	uint32_t flags, info_at;
+	uint64_t modules;
 	size_t offset = 0;
 	const uint8_t *h;
 	uint8_t *info;
@@ -261,12 +282,16 @@ int multiboot_load(const struct boot_source *src, struct guest_memory *mem,
 	if (ret)
 		return ret;
 
+	modules = loaded.end > KERNEL_MIN ? loaded.end : KERNEL_MIN;
+	ret = arena_place(&arena, &loaded, &modules);
+	if (ret)
+		return ret;
 	info_at = arena_take(&arena, INFO_SIZE);
 	info = memory_at(mem, info_at, INFO_SIZE);
 	put32(info + INFO_CMDLINE, arena_string(&arena, kernel->path, src->cmdline));
 	put32(info + INFO_LOADER, arena_string(&arena, "vmctl", ""));
 	write_memory_map(&arena, info);
-	ret = write_modules(src, &arena, loaded.end, info, entry);
+	ret = write_modules(src, &arena, modules, info, entry);
 	if (ret)
 		return ret;
 	if (arena.full)
