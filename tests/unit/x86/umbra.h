@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The parts of a VM and a vCPU that the tested sources look at. */
+#ifndef UMBRA_H
+#define UMBRA_H
+
+#include "kernel.h"
+#include <umbra/umbra.h>
+#include "clock.h"
+#include "lapic.h"
+
+enum { UMBRA_REQ_EVENT, UMBRA_REQ_CLOCK };
+
+enum {
+	UMBRA_NMI_LATCHED,
+	UMBRA_INTR_LINE,
+	UMBRA_NMI_LINE,
+	UMBRA_INIT_PENDING,
+	UMBRA_SIPI_PENDING,
+};
+
+struct umbra_cpuid_state;
+
+struct umbra_vcpu {
+	struct umbra_vm *vm;
+	u32 id;
+	unsigned long requests;
+	unsigned int kicks;
+	struct {
+		u64 cr4, efer, xcr0;
+		u8 sipi_vector;
+		unsigned long async;
+		struct umbra_lapic *lapic;
+		struct umbra_cpuid_state *cpuid;
+		struct umbra_clock_state clock;
+		u64 tsc_offset;
+	} arch;
+};
+
+struct umbra_vm {
+	unsigned int nr_vcpus;
+	struct umbra_vcpu *vcpu[UMBRA_MAX_VCPUS];
+	struct {
+		struct umbra_apic_map apic_map;
+		struct umbra_vm_clock clock;
+	} arch;
+};
+
+#define umbra_for_each_vcpu(i, vcpu_, vm_)				\
+	for ((i) = 0; (i) < (vm_)->nr_vcpus; (i)++)			\
+		if (((vcpu_) = (vm_)->vcpu[i]))
+
+struct umbra_backend {
+	void (*set_tsc_offset)(struct umbra_vcpu *vcpu, u64 offset);
+};
+
+extern const struct umbra_backend *umbra_backend;
+
+static inline void umbra_request(struct umbra_vcpu *vcpu, int request)
+{
+	set_bit(request, &vcpu->requests);
+}
+
+void umbra_vcpu_kick(struct umbra_vcpu *vcpu);
+void umbra_queue_nmi(struct umbra_vcpu *vcpu);
+void umbra_mmu_reset_context(struct umbra_vcpu *vcpu);
+int umbra_guest_write(struct umbra_vcpu *vcpu, u64 gpa, const void *data, unsigned int len);
+
+/* fake.c, for tests: a VM, time, memory */
+struct umbra_vm *fake_vm(unsigned int vcpus);
+void fake_free(struct umbra_vm *vm);
+void fake_advance(u64 ns);
+extern u8 fake_memory[4096];
+
+#endif
