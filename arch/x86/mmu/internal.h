@@ -36,6 +36,7 @@ struct umbra_rmap {
  * @hpa: address of @table
  * @parents: the entries that point here
  * @roots: how many struct umbra_mmu_root hold it; it is not freed before
+ * @active: how many of them are the current one of their vCPU
  * @invalid: zapped
  * @unsync: the guest may write its table without our knowing
  * @writes: emulated writes since a fault last went through here
@@ -53,6 +54,7 @@ struct umbra_mmu_page {
 	hpa_t hpa;
 	struct umbra_rmap parents;
 	unsigned int roots;
+	atomic_t active;
 	bool invalid;
 	bool unsync;
 	u8 writes;

@@ -335,7 +335,7 @@ static void queue_free(struct umbra_mmu_vm *mmu, struct umbra_mmu_page *page)
  * @page: the page
  *
  * The pages it points to stay, to be found again or to be reclaimed. If it is
- * a root, vCPUs are asked to make another one. It is freed by the next flush,
+ * a current root, vCPUs are asked to make another one. It is freed by the next flush,
  * which is not done here: see umbra_pages_settle().
  */
 void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
@@ -359,10 +359,10 @@ void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
 	page->unsync = false;
 	/* Read without a lock by vCPUs that hold it as a root. */
 	WRITE_ONCE(page->invalid, true);
-	if (!page->roots) {
+	if (!page->roots)
 		queue_free(mmu, page);
+	if (!atomic_read(&page->active))
 		return;
-	}
 	umbra_for_each_vcpu(i, vcpu, vm)
 		umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
 }
@@ -394,7 +394,7 @@ void umbra_pages_settle(struct umbra_vm *vm)
  * umbra_pages_reclaim() - make room for new table pages
  * @vm: the VM
  *
- * Zaps the oldest ones that are no roots when there are too many.
+ * Zaps the oldest ones that are no vCPU's current root when there are too many.
  */
 void umbra_pages_reclaim(struct umbra_vm *vm)
 {
@@ -409,7 +409,7 @@ void umbra_pages_reclaim(struct umbra_vm *vm)
 	list_for_each_entry_safe_reverse(page, prev, &mmu->pages, link) {
 		if (mmu->nr_pages <= goal)
 			break;
-		if (page->roots)
+		if (atomic_read(&page->active))
 			continue;
 		umbra_page_zap(vm, page);
 		mmu->stat[UMBRA_MMU_PAGES_RECLAIMED]++;

@@ -84,6 +84,18 @@ static bool has_unsync(const struct umbra_mmu_root *root)
 	return false;
 }
 
+/* The root becomes the vCPU's current one, or is not any more. */
+static void set_active(struct umbra_mmu_root *root, bool active)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		if (root->page[i])
+			atomic_add(active ? 1 : -1, &root->page[i]->active);
+	}
+}
+
+/* Lets go of a root that is not the current one. */
 static void release(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 {
 	int i;
@@ -96,6 +108,15 @@ static void release(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 		root->page[i] = NULL;
 	}
 	root->valid = false;
+}
+
+static void release_current(struct umbra_vcpu *vcpu)
+{
+	struct umbra_mmu_root *root = &vcpu->arch.mmu.root;
+
+	if (root->valid)
+		set_active(root, false);
+	release(vcpu, root);
 }
 
 /* Tells the backend; the guest expects its translations to be flushed. */
@@ -142,6 +163,7 @@ static void retire(struct umbra_vcpu *vcpu)
 	write_lock(&vcpu->vm->mmu_lock);
 	release(vcpu, victim);
 	write_unlock(&vcpu->vm->mmu_lock);
+	set_active(&mmu->root, false);
 	*victim = mmu->root;
 	mmu->root.valid = false;
 }
@@ -170,7 +192,10 @@ void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu)
 			umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
 			return;
 		}
+		if (mmu->root.valid)
+			set_active(&mmu->root, false);
 		swap(mmu->root, mmu->previous[i]);
+		set_active(&mmu->root, true);
 		umbra_mmu_count(vcpu, ROOTS_CACHED);
 	}
 	sync_root(vcpu);
@@ -260,9 +285,10 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
 		if (ret)
 			return ret;
 		write_lock(&vm->mmu_lock);
-		release(vcpu, &mmu->root);
+		release_current(vcpu);
 		umbra_pages_reclaim(vm);
 		make_root(vcpu, &mmu->root);
+		set_active(&mmu->root, true);
 		umbra_pages_settle(vm);
 		write_unlock(&vm->mmu_lock);
 	}
@@ -292,7 +318,7 @@ void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu)
 	unsigned int i;
 
 	write_lock(&vcpu->vm->mmu_lock);
-	release(vcpu, &mmu->root);
+	release_current(vcpu);
 	for (i = 0; i < UMBRA_MMU_ROOTS; i++)
 		release(vcpu, &mmu->previous[i]);
 	write_unlock(&vcpu->vm->mmu_lock);

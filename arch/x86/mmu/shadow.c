@@ -369,6 +369,10 @@ static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *
 	*acc = w->acc[w->level];
 	if (!mmu->paging.format)
 		return true;
+	/* The CPU, with CR0.WP set, heeds write-disable bits, too, and would fault for ever. */
+	if (write && !mmu->role.wp && mmu->paging.flags & UMBRA_PAGING_PKE &&
+	    *acc & UMBRA_ACC_USER && vcpu->arch.pkru >> (2 * w->key) & 2)
+		return false;
 	if (write && !(*acc & UMBRA_ACC_WRITE)) {
 		if (*acc & UMBRA_ACC_USER) {
 			if (mmu->role.nowp_exact)

@@ -117,7 +117,7 @@ void umbra_unsync_inherit(struct umbra_mmu_page *child, u64 *parent)
 
 static bool is_orphan(const struct umbra_mmu_page *page)
 {
-	return !page->parents.value && !page->roots;
+	return !page->parents.value && !atomic_read(&page->active);
 }
 
 /**
@@ -431,7 +431,7 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 		if (page->unsync)
 			continue;
 		umbra_mmu_count(vcpu, GUEST_WRITES);
-		if (!page->roots && ++page->writes > WRITE_FLOOD) {
+		if (!atomic_read(&page->active) && ++page->writes > WRITE_FLOOD) {
 			umbra_mmu_count(vcpu, WRITE_FLOODS);
 			umbra_page_zap(vm, page);
 			continue;
