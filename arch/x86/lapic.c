@@ -220,8 +220,12 @@ static void end_of_interrupt(struct umbra_lapic *lapic)
 
 static void set_tpr(struct umbra_lapic *lapic, u32 value)
 {
+	u32 old = lapic->tpr;
+
 	WRITE_ONCE(lapic->tpr, value);
-	umbra_request(lapic->vcpu, UMBRA_REQ_EVENT);
+	/* A higher one holds off what was not delivered yet, and that is asked for anew. */
+	if (value < old)
+		umbra_request(lapic->vcpu, UMBRA_REQ_EVENT);
 }
 
 /**
