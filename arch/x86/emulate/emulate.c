@@ -4,19 +4,16 @@
  */
 #include "exec.h"
 
-#define alu_row(base)				\
-	[(base) ... (base) + 5] = umbra_exec_alu
-
 /* An empty entry is an instruction that is left to user space. */
 static const umbra_exec_fn exec_1byte[256] = {
-	alu_row(0x00),
-	alu_row(0x08),
-	alu_row(0x10),
-	alu_row(0x18),
-	alu_row(0x20),
-	alu_row(0x28),
-	alu_row(0x30),
-	alu_row(0x38),
+	[0x00 ... 0x05] = umbra_exec_alu,
+	[0x08 ... 0x0d] = umbra_exec_alu,
+	[0x10 ... 0x15] = umbra_exec_alu,
+	[0x18 ... 0x1d] = umbra_exec_alu,
+	[0x20 ... 0x25] = umbra_exec_alu,
+	[0x28 ... 0x2d] = umbra_exec_alu,
+	[0x30 ... 0x35] = umbra_exec_alu,
+	[0x38 ... 0x3d] = umbra_exec_alu,
 	[0x06] = umbra_exec_push_seg,
 	[0x07] = umbra_exec_pop_seg,
 	[0x0e] = umbra_exec_push_seg,

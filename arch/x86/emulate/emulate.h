@@ -255,9 +255,8 @@ struct umbra_emul;
  *
  * Every callback returns an enum umbra_emul_result. On UMBRA_EMUL_FAULT it has
  * filled in the exception with umbra_emul_fault() or umbra_emul_page_fault().
- * Any result but UMBRA_EMUL_DONE stops the instruction at once. A callback that
- * is NULL counts as one that returns UMBRA_EMUL_UNHANDLED; @fetch, @read, @write,
- * @cmpxchg and @get_segment are obligatory.
+ * Any result but UMBRA_EMUL_DONE stops the instruction at once. All callbacks but
+ * @string_commit are obligatory; what one can't do is UMBRA_EMUL_UNHANDLED.
  *
  * Re-execution. All reads (memory, ports, CR, MSR) of an instruction come before
  * its one write, and no register changes before all of them succeeded. So a

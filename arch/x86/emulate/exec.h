@@ -39,10 +39,6 @@ static inline unsigned int umbra_exec_iopl(const struct umbra_emul *c)
 	return (c->rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
 }
 
-/* Call an optional callback. */
-#define umbra_exec_op(c, name, ...) \
-	((c)->ops->name ? (c)->ops->name(c, ##__VA_ARGS__) : UMBRA_EMUL_UNHANDLED)
-
 /*
  * Exceptions
  */

@@ -20,7 +20,7 @@ static int check_permission(struct umbra_emul *c, u16 port)
 		return UMBRA_EMUL_DONE;
 	if (!umbra_exec_is_vm86(c) && c->cpl <= umbra_exec_iopl(c))
 		return UMBRA_EMUL_DONE;
-	return umbra_exec_op(c, io_allowed, port, io_size(c));
+	return c->ops->io_allowed(c, port, io_size(c));
 }
 
 /* The port of e4..e7 (immediate) and ec..ef (DX) */
@@ -38,7 +38,7 @@ int umbra_exec_in(struct umbra_emul *c)
 
 	ret = check_permission(c, port);
 	if (!ret)
-		ret = umbra_exec_op(c, pio_in, port, io_size(c), &value, 1);
+		ret = c->ops->pio_in(c, port, io_size(c), &value, 1);
 	if (ret)
 		return ret;
 	umbra_exec_set_reg(c, UMBRA_EMUL_RAX, io_size(c), value);
@@ -53,7 +53,7 @@ int umbra_exec_out(struct umbra_emul *c)
 	int ret;
 
 	ret = check_permission(c, port);
-	return ret ?: umbra_exec_op(c, pio_out, port, io_size(c), &value, 1);
+	return ret ?: c->ops->pio_out(c, port, io_size(c), &value, 1);
 }
 
 /**
@@ -155,7 +155,7 @@ int umbra_exec_ins(struct umbra_emul *c)
 			return ret;
 	}
 
-	ret = umbra_exec_op(c, pio_in, port, size, data, s.count);
+	ret = c->ops->pio_in(c, port, size, data, s.count);
 	if (!ret)
 		ret = umbra_exec_mem_write(c, s.linear, data, s.count * size, flags);
 	return ret ?: string_io_end(c, &s);
@@ -189,6 +189,6 @@ int umbra_exec_outs(struct umbra_emul *c)
 			return ret;
 	}
 
-	ret = umbra_exec_op(c, pio_out, port, size, data, s.count);
+	ret = c->ops->pio_out(c, port, size, data, s.count);
 	return ret ?: string_io_end(c, &s);
 }

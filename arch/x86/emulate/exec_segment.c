@@ -22,7 +22,7 @@ static int selector_fault(struct umbra_emul *c, unsigned int vector, u16 selecto
 
 static int store(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s)
 {
-	int ret = umbra_exec_op(c, set_segment, seg, s);
+	int ret = c->ops->set_segment(c, seg, s);
 
 	if (!ret)
 		c->seg_valid &= ~BIT(seg);

@@ -108,6 +108,14 @@ static int scas_one(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
+/* Does ZF, as it is now, end a REPE or REPNE? */
+static bool zf_ends(const struct umbra_emul *c)
+{
+	bool equal = c->rflags & X86_EFLAGS_ZF;
+
+	return c->insn.rep == 0xf2 ? equal : !equal;
+}
+
 /*
  * Execute @one as often as the prefix asks. @compares: REPE and REPNE differ and
  * ZF may end the loop.
@@ -132,7 +140,7 @@ static int repeat(struct umbra_emul *c, int (*one)(struct umbra_emul *c), bool c
 		umbra_exec_set_addr_reg(c, UMBRA_EMUL_RCX, --count);
 		if (!count)
 			return UMBRA_EMUL_DONE;
-		if (compares && !(c->rflags & X86_EFLAGS_ZF) != (c->insn.rep == 0xf2))
+		if (compares && zf_ends(c))
 			return UMBRA_EMUL_DONE;
 		if (c->rflags & X86_EFLAGS_TF) {
 			/* The trap comes after every element. */

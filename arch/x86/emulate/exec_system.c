@@ -28,7 +28,7 @@ int umbra_exec_mov_from_cr(struct umbra_emul *c)
 
 	ret = check_cr(c, &cr);
 	if (!ret)
-		ret = umbra_exec_op(c, get_cr, cr, &value);
+		ret = c->ops->get_cr(c, cr, &value);
 	if (ret)
 		return ret;
 	umbra_exec_set_reg(c, c->insn.rm, c->insn.opsize, value);
@@ -42,7 +42,7 @@ int umbra_exec_mov_to_cr(struct umbra_emul *c)
 	int ret;
 
 	ret = check_cr(c, &cr);
-	return ret ?: umbra_exec_op(c, set_cr, cr, umbra_exec_reg(c, c->insn.rm, c->insn.opsize));
+	return ret ?: c->ops->set_cr(c, cr, umbra_exec_reg(c, c->insn.rm, c->insn.opsize));
 }
 
 /* DR4 and DR5 are other names of DR6 and DR7, unless CR4.DE is set. */
@@ -68,7 +68,7 @@ int umbra_exec_mov_from_dr(struct umbra_emul *c)
 
 	ret = check_dr(c, &dr);
 	if (!ret)
-		ret = umbra_exec_op(c, get_dr, dr, &value);
+		ret = c->ops->get_dr(c, dr, &value);
 	if (ret)
 		return ret;
 	umbra_exec_set_reg(c, c->insn.rm, c->insn.opsize, value);
@@ -82,7 +82,7 @@ int umbra_exec_mov_to_dr(struct umbra_emul *c)
 	int ret;
 
 	ret = check_dr(c, &dr);
-	return ret ?: umbra_exec_op(c, set_dr, dr, umbra_exec_reg(c, c->insn.rm, c->insn.opsize));
+	return ret ?: c->ops->set_dr(c, dr, umbra_exec_reg(c, c->insn.rm, c->insn.opsize));
 }
 
 /* 0f 06 */
@@ -90,7 +90,7 @@ int umbra_exec_clts(struct umbra_emul *c)
 {
 	int ret = require_cpl0(c);
 
-	return ret ?: umbra_exec_op(c, set_cr, 0, c->cr0 & ~(u64)X86_CR0_TS);
+	return ret ?: c->ops->set_cr(c, 0, c->cr0 & ~(u64)X86_CR0_TS);
 }
 
 /* User-mode instruction prevention: SGDT, SIDT, SLDT, STR, SMSW. */
@@ -119,7 +119,7 @@ static int lmsw(struct umbra_emul *c)
 	if (ret)
 		return ret;
 	value = (c->cr0 & ~(mask & ~(u64)X86_CR0_PE)) | (value & mask);
-	return umbra_exec_op(c, set_cr, 0, value);
+	return c->ops->set_cr(c, 0, value);
 }
 
 /* SGDT, SIDT: limit and base, the latter as wide as the mode has addresses */
@@ -171,7 +171,7 @@ static int load_table(struct umbra_emul *c, unsigned int reg)
 		s.base &= 0xffffff;
 	if (!umbra_exec_is_canonical(c, s.base))
 		return umbra_exec_gp(c);
-	return umbra_exec_op(c, set_segment, reg, &s);
+	return c->ops->set_segment(c, reg, &s);
 }
 
 /* INVLPG checks neither limits nor canonical form; the latter just does nothing. */
@@ -194,7 +194,7 @@ static int invlpg(struct umbra_emul *c)
 		linear = (u32)linear;
 	if (!umbra_exec_is_canonical(c, linear))
 		return UMBRA_EMUL_DONE;
-	return umbra_exec_op(c, invlpg, linear);
+	return c->ops->invlpg(c, linear);
 }
 
 /* EDX:EAX, as the instructions that deliver or take 64 bits see it */
@@ -216,7 +216,7 @@ static int xgetbv(struct umbra_emul *c)
 
 	if (!(c->cr4 & X86_CR4_OSXSAVE))
 		return umbra_exec_ud(c);
-	ret = umbra_exec_op(c, get_xcr, c->gpr[UMBRA_EMUL_RCX], &value);
+	ret = c->ops->get_xcr(c, c->gpr[UMBRA_EMUL_RCX], &value);
 	if (!ret)
 		set_edx_eax(c, value);
 	return ret;
@@ -229,7 +229,7 @@ static int xsetbv(struct umbra_emul *c)
 	if (!(c->cr4 & X86_CR4_OSXSAVE))
 		return umbra_exec_ud(c);
 	ret = require_cpl0(c);
-	return ret ?: umbra_exec_op(c, set_xcr, c->gpr[UMBRA_EMUL_RCX], get_edx_eax(c));
+	return ret ?: c->ops->set_xcr(c, c->gpr[UMBRA_EMUL_RCX], get_edx_eax(c));
 }
 
 static int read_tsc(struct umbra_emul *c, bool aux)
@@ -239,7 +239,7 @@ static int read_tsc(struct umbra_emul *c, bool aux)
 
 	if ((c->cr4 & X86_CR4_TSD) && c->cpl)
 		return umbra_exec_gp(c);
-	ret = umbra_exec_op(c, rdmsr, MSR_IA32_TSC, &tsc);
+	ret = c->ops->rdmsr(c, MSR_IA32_TSC, &tsc);
 	if (!ret && aux)
 		ret = c->ops->rdmsr(c, MSR_TSC_AUX, &tsc_aux);
 	if (ret)
@@ -338,7 +338,7 @@ int umbra_exec_hlt(struct umbra_emul *c)
 {
 	int ret = require_cpl0(c);
 
-	return ret ?: umbra_exec_op(c, halt);
+	return ret ?: c->ops->halt(c);
 }
 
 /* 0f a2 */
@@ -347,7 +347,7 @@ int umbra_exec_cpuid(struct umbra_emul *c)
 	u32 eax = c->gpr[UMBRA_EMUL_RAX], ecx = c->gpr[UMBRA_EMUL_RCX], ebx = 0, edx = 0;
 	int ret;
 
-	ret = umbra_exec_op(c, cpuid, &eax, &ebx, &ecx, &edx);
+	ret = c->ops->cpuid(c, &eax, &ebx, &ecx, &edx);
 	if (ret)
 		return ret;
 	c->gpr[UMBRA_EMUL_RAX] = eax;
@@ -365,7 +365,7 @@ int umbra_exec_rdmsr(struct umbra_emul *c)
 
 	ret = require_cpl0(c);
 	if (!ret)
-		ret = umbra_exec_op(c, rdmsr, c->gpr[UMBRA_EMUL_RCX], &value);
+		ret = c->ops->rdmsr(c, c->gpr[UMBRA_EMUL_RCX], &value);
 	if (!ret)
 		set_edx_eax(c, value);
 	return ret;
@@ -376,7 +376,7 @@ int umbra_exec_wrmsr(struct umbra_emul *c)
 {
 	int ret = require_cpl0(c);
 
-	return ret ?: umbra_exec_op(c, wrmsr, c->gpr[UMBRA_EMUL_RCX], get_edx_eax(c));
+	return ret ?: c->ops->wrmsr(c, c->gpr[UMBRA_EMUL_RCX], get_edx_eax(c));
 }
 
 /* 0f 08, 0f 09: INVD, WBINVD */
@@ -384,7 +384,7 @@ int umbra_exec_wbinvd(struct umbra_emul *c)
 {
 	int ret = require_cpl0(c);
 
-	return ret ?: umbra_exec_op(c, wbinvd);
+	return ret ?: c->ops->wbinvd(c);
 }
 
 /* NOPs and prefetches; their memory operands are not accessed, nor checked. */

@@ -147,7 +147,7 @@ static int check_enabled(struct umbra_emul *c)
 	if (c->insn.flags & UMBRA_INSN_VEX) {
 		if (!(c->cr4 & X86_CR4_OSXSAVE))
 			return umbra_exec_ud(c);
-		ret = umbra_exec_op(c, get_xcr, 0, &xcr0);
+		ret = c->ops->get_xcr(c, 0, &xcr0);
 		if (ret)
 			return ret;
 		if ((xcr0 & 6) != 6)
@@ -162,13 +162,13 @@ static int check_enabled(struct umbra_emul *c)
 
 static int get_vec(struct umbra_emul *c, unsigned int reg, void *data, unsigned int len)
 {
-	return umbra_exec_op(c, get_vec, reg, data, len);
+	return c->ops->get_vec(c, reg, data, len);
 }
 
 /* A VEX form clears what lies above the vector it writes, an SSE form keeps it. */
 static int set_vec(struct umbra_emul *c, unsigned int reg, const void *data, unsigned int len)
 {
-	return umbra_exec_op(c, set_vec, reg, data, len, c->insn.flags & UMBRA_INSN_VEX);
+	return c->ops->set_vec(c, reg, data, len, c->insn.flags & UMBRA_INSN_VEX);
 }
 
 /* Linear address of the memory operand. */

@@ -140,11 +140,15 @@ int umbra_exec_linear(struct umbra_emul *c, unsigned int seg, u64 offset, unsign
 	return UMBRA_EMUL_DONE;
 }
 
-/* Bytes before the end of the 32-bit address space, if it cuts an operand in two. */
+/*
+ * Bytes before the end of the 32-bit address space, if it cuts an operand in two.
+ * (Descriptor tables may lie above it even if the code does not.)
+ */
 static inline unsigned int bytes_before_wrap(const struct umbra_emul *c, u64 linear,
 					     unsigned int len)
 {
-	if (likely(c->code == UMBRA_CODE_64) || linear + len <= BIT_ULL(32))
+	if (likely(c->code == UMBRA_CODE_64) || linear + len <= BIT_ULL(32) ||
+	    linear >= BIT_ULL(32))
 		return 0;
 	return BIT_ULL(32) - linear;
 }

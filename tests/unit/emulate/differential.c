@@ -570,6 +570,11 @@ static void normalize(const struct test *x, struct cpu *cpu, struct outcome *out
 		for (i = 0; i < 16; i++)
 			cpu->gpr[i] = i < 8 ? (u32)cpu->gpr[i] : 0;
 	}
+	/* A null selector loses its RPL on the way through the kernel. */
+	for (i = 0; i < UMBRA_EMUL_NR_SEG; i++) {
+		if (cpu->seg[i] < 4)
+			cpu->seg[i] = 0;
+	}
 	/* Misaligned and outside the segment: which is seen first depends on the CPU. */
 	if ((x->t->flags & T_ALIGNED) && out->vector == X86_TRAP_SS)
 		out->vector = X86_TRAP_GP;

@@ -12,6 +12,9 @@
 #define PF_U	BIT(2)
 #define PF_I	BIT(4)
 
+/* Where the executor finds the local descriptor table: nothing else is there. */
+#define LDT_BASE	0xffffff0000000000ULL
+
 static struct cpu *cpu;
 static unsigned int cpu_code;
 
@@ -54,13 +57,27 @@ static int op_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int l
 	return ret;
 }
 
+/* A descriptor, made from the segment it describes */
+static u64 descriptor(const struct umbra_emul_seg *s)
+{
+	return (s->limit & 0xffff) | (s->base & 0xffffff) << 16 | (u64)s->attr << 40 |
+	       (u64)(s->limit & 0xf0000) << 32 | (u64)(s->base & 0xff000000) << 32;
+}
+
 static int op_read(struct umbra_emul *c, u64 linear, void *data, unsigned int len,
 		   unsigned int flags)
 {
 	bool rmw = flags & UMBRA_EMUL_RMW;
-	int ret = check(c, linear, len, rmw ? READ | WRITE : READ, rmw ? PF_W : 0);
+	int ret;
 
-	if (!ret)
+	if (flags & UMBRA_EMUL_SYSTEM) {
+		u64 d = descriptor(&segments[(linear - LDT_BASE) / 8].seg);
+
+		memcpy(data, &d, len);
+		return UMBRA_EMUL_DONE;
+	}
+	ret = check(c, linear, len, rmw ? READ | WRITE : READ, rmw ? PF_W : 0);
+	if (!ret && !(flags & UMBRA_EMUL_PROBE))
 		memcpy(data, (void *)linear, len);
 	return ret;
 }
@@ -95,6 +112,12 @@ static int op_get_segment(struct umbra_emul *c, unsigned int seg, struct umbra_e
 
 	(void)c;
 	memset(s, 0, sizeof(*s));
+	if (seg == UMBRA_EMUL_LDTR) {
+		s->base = LDT_BASE;
+		s->limit = NR_SEGMENTS * 8 - 1;
+		s->attr = 0x82;
+		return UMBRA_EMUL_DONE;
+	}
 	if (seg >= UMBRA_EMUL_NR_SEG)
 		return UMBRA_EMUL_UNHANDLED;
 	selector = cpu->seg[seg];
@@ -110,6 +133,13 @@ static int op_get_segment(struct umbra_emul *c, unsigned int seg, struct umbra_e
 		s->limit = 0xffffffff;
 		s->attr = selector == 0x23 ? 0xc0fb : 0xc0f3;
 	}
+	return UMBRA_EMUL_DONE;
+}
+
+static int op_set_segment(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s)
+{
+	(void)c;
+	cpu->seg[seg] = s->selector;
 	return UMBRA_EMUL_DONE;
 }
 
@@ -158,6 +188,7 @@ static const struct umbra_emul_ops ops = {
 	.write = op_write,
 	.cmpxchg = op_cmpxchg,
 	.get_segment = op_get_segment,
+	.set_segment = op_set_segment,
 	.get_xcr = op_get_xcr,
 	.cpuid = op_cpuid,
 	.io_allowed = op_io_allowed,

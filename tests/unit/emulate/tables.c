@@ -246,6 +246,12 @@ static int op_halt(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
+static int op_wbinvd(struct umbra_emul *c)
+{
+	(void)c;
+	return UMBRA_EMUL_UNHANDLED;
+}
+
 static int op_io_allowed(struct umbra_emul *c, u16 port, unsigned int size)
 {
 	(void)port;
@@ -320,6 +326,7 @@ static const struct umbra_emul_ops ops = {
 	.invlpg = op_invlpg,
 	.cpuid = op_cpuid,
 	.halt = op_halt,
+	.wbinvd = op_wbinvd,
 	.io_allowed = op_io_allowed,
 	.pio_in = op_pio_in,
 	.pio_out = op_pio_out,
@@ -395,8 +402,10 @@ static void test_control_registers(void)
 		char to[] = { 0x44, 0x0f, 0x22, 0xc3 | (cr & 7) << 3 };
 		char from[] = { 0x44, 0x0f, 0x20, 0xc1 | (cr & 7) << 3 };
 
-		if (cr < 8)
-			to[0] = from[0] = 0x40;
+		if (cr < 8) {
+			to[0] = 0x40;
+			from[0] = 0x40;
+		}
 		power_on(LONG, 0);
 		m.gpr[UMBRA_EMUL_RBX] = 0x1234567890u + cr;
 		expect(done(run_bytes(to, 4), 4));
@@ -502,7 +511,7 @@ static void test_system(void)
 	m.c.rip = CODE_AT;
 	expect(done(run("\xf4"), 1) && m.halted);
 	m.c.rip = CODE_AT;
-	expect(run("\x0f\x09") == UMBRA_EMUL_UNHANDLED);	/* no callback */
+	expect(run("\x0f\x09") == UMBRA_EMUL_UNHANDLED);	/* says the callback */
 	expect(run("\x0f\x01\xd9") == UMBRA_EMUL_UNHANDLED);	/* vmmcall */
 
 	power_on(LONG, 0);
