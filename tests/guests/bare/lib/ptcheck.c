@@ -255,6 +255,13 @@ bool pt_target_check(struct pt_target *t, const struct pt_env *env, enum access 
 	ulong value = 0, at = t->va + (a % 3 == 2 ? a == K_FETCH ? 64 : 128 : 0);
 	int v, l;
 
+	/* For the case that ends the machine: the last line says what it was. */
+	if (option("trace"))
+		print("# %s, leaf %d: %llx %llx %llx %llx wp%d nxe%d smep%d smap%d ac%d pkru %x\n",
+		      access_name[a], t->leaf, (unsigned long long)t->want[4],
+		      (unsigned long long)t->want[3], (unsigned long long)t->want[2],
+		      (unsigned long long)t->want[1], env->wp, env->nxe, env->smep, env->smap,
+		      env->ac, env->pke ? env->pkru : 0);
 	data[0] = PATTERN;
 #ifdef __x86_64__
 	data[1] = 0;

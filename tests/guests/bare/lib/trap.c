@@ -10,7 +10,9 @@ u64 idt[256 * IDT_GATE_SIZE / 8] __attribute__((aligned(16)));
 ulong user_stack;
 
 static trap_handler handlers[256];
+#ifdef __x86_64__
 static u8 df_stacks[MAX_CPUS][4096] __attribute__((aligned(16)));
+#endif
 static u8 default_user_stack[4096] __attribute__((aligned(4096)));
 
 extern u8 trap_stubs[];
