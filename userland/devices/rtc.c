@@ -48,6 +48,9 @@
 #define HOURS_PM	0x80
 #define ALARM_ANY	0xc0	/* an alarm byte with both bits set matches everything */
 
+/* Times are nanoseconds in 63 bits; registers that say more are cut off there (in 2112). */
+#define MAX_SECOND	4500000000LL
+
 #define TIME_BASE_HZ	32768
 #define UPDATE_NS	244000	/* UIP is up for so long before the time changes */
 
@@ -138,8 +141,8 @@ static void show_time(struct rtc *rtc, int64_t second)
 /* Takes the time from the registers; the fraction of a second begins anew. */
 static void take_time(struct rtc *rtc)
 {
+	int64_t second, ns;
 	struct tm tm;
-	int64_t ns;
 
 	memset(&tm, 0, sizeof(tm));
 	tm.tm_sec = decode(rtc, rtc->cmos[REG_SECONDS]);
@@ -149,7 +152,12 @@ static void take_time(struct rtc *rtc)
 	tm.tm_mon = (int)decode(rtc, rtc->cmos[REG_MONTH]) - 1;
 	tm.tm_year = (int)(decode(rtc, rtc->cmos[RTC_CENTURY]) * 100 +
 			   decode(rtc, rtc->cmos[REG_YEAR])) - 1900;
-	ns = (int64_t)timegm(&tm) * (int64_t)NS_PER_SEC;
+	second = timegm(&tm);
+	if (second < -MAX_SECOND)
+		second = -MAX_SECOND;
+	else if (second > MAX_SECOND)
+		second = MAX_SECOND;
+	ns = second * (int64_t)NS_PER_SEC;
 	if (rtc->held)
 		rtc->stopped = ns;
 	else
