@@ -293,17 +293,24 @@ static void add_basic(u64 xcr0)
 		add_xsave(xcr0);
 }
 
+static void add_signature(u32 leaf, u32 max, const char name[12])
+{
+	struct umbra_cpuid_entry *e = add(leaf, 0, 0);
+
+	e->eax = max;
+	memcpy(&e->ebx, name, 4);
+	memcpy(&e->ecx, name + 4, 4);
+	memcpy(&e->edx, name + 8, 4);
+}
+
 static void add_hypervisor(void)
 {
+	/* The name by which Linux finds the clock's MSRs. */
+	static const char kvm[12] = KVM_SIGNATURE;
 	static const char umbra[12] = "UmbraUmbra";
 	struct umbra_cpuid_entry *e;
 
-	/* The name by which Linux finds the clock's MSRs. */
-	e = add(KVM_CPUID_SIGNATURE, 0, 0);
-	e->eax = HYPERVISOR_MAX;
-	memcpy(&e->ebx, KVM_SIGNATURE, 4);
-	memcpy(&e->ecx, KVM_SIGNATURE + 4, 4);
-	memcpy(&e->edx, KVM_SIGNATURE + 8, 4);
+	add_signature(KVM_CPUID_SIGNATURE, HYPERVISOR_MAX, kvm);
 
 	/* The clock; and port 0x80 is no way to wait here, each access is an exit. */
 	e = add(KVM_CPUID_FEATURES, 0, 0);
@@ -315,11 +322,7 @@ static void add_hypervisor(void)
 	e->eax = umbra_host_tsc_khz();
 	e->ebx = APIC_BUS_KHZ;
 
-	e = add(UMBRA_LEAF, 0, 0);
-	e->eax = UMBRA_LEAF;
-	memcpy(&e->ebx, umbra, 4);
-	memcpy(&e->ecx, umbra + 4, 4);
-	memcpy(&e->edx, umbra + 8, 4);
+	add_signature(UMBRA_LEAF, UMBRA_LEAF, umbra);
 }
 
 static void add_extended(u64 xcr0)

@@ -14,12 +14,23 @@ struct umbra_vcpu;
 
 /**
  * struct umbra_msr_state - MSRs kept by msr.c
+ * @tsc_adjust: IA32_TSC_ADJUST
+ * @tsc_aux: TSC_AUX; in the CPU's own while the vCPU is loaded
+ * @misc_enable: IA32_MISC_ENABLE, the writable bits
+ * @microcode: IA32_BIOS_SIGN_ID of Intel's, PATCH_LEVEL of AMD's
+ * @hwcr: AMD's HWCR
+ * @de_cfg: AMD's DE_CFG
+ * @mcg_status: IA32_MCG_STATUS
+ * @mtrr_def_type: IA32_MTRR_DEF_TYPE
+ * @mtrr_fixed: fixed-range MTRRs, 64K to 4K
+ * @mtrr_base: IA32_MTRR_PHYSBASEn
+ * @mtrr_mask: IA32_MTRR_PHYSMASKn
  *
  * Those that the CPU holds while the guest runs are the backend's.
  */
 struct umbra_msr_state {
 	u64 tsc_adjust;
-	u64 tsc_aux;			/* loaded into the CPU's while the vCPU is */
+	u64 tsc_aux;
 	u64 misc_enable;
 	u64 microcode;
 	u64 hwcr;
