@@ -121,69 +121,55 @@ static const u16 attr_0f[256] = {
 #undef OFB
 #undef OFV
 
-/* Returned by the helpers below when the bytes end too soon. */
-#define SHORT	1
+/*
+ * The helpers below take the place in the bytes and their end, and return the place
+ * behind what they took; NULL when the bytes end too soon.
+ */
 
-/* The reader's place in the bytes. */
-struct cursor {
-	const u8 *p;
-	const u8 *end;
-};
-
-static __always_inline unsigned int left(const struct cursor *cur)
-{
-	return cur->end - cur->p;
-}
-
-static __always_inline s64 take_s8(struct cursor *cur)
-{
-	return (s8)*cur->p++;
-}
-
-static __always_inline u64 take_u16(struct cursor *cur)
+static __always_inline u64 load_u16(const u8 *p)
 {
 	u16 v;
 
-	memcpy(&v, cur->p, sizeof(v));
-	cur->p += sizeof(v);
+	memcpy(&v, p, sizeof(v));
 	return v;
 }
 
-static __always_inline u64 take_u32(struct cursor *cur)
+static __always_inline u64 load_u32(const u8 *p)
 {
 	u32 v;
 
-	memcpy(&v, cur->p, sizeof(v));
-	cur->p += sizeof(v);
+	memcpy(&v, p, sizeof(v));
 	return v;
 }
 
-static __always_inline u64 take_u64(struct cursor *cur)
+static __always_inline u64 load_u64(const u8 *p)
 {
 	u64 v;
 
-	memcpy(&v, cur->p, sizeof(v));
-	cur->p += sizeof(v);
+	memcpy(&v, p, sizeof(v));
 	return v;
 }
 
-/* Displacement of @size bytes. */
-static __always_inline int take_disp(struct umbra_insn *insn, struct cursor *cur,
-				     unsigned int size)
+/* Displacement of @size bytes: 0, 1, 2 or 4. */
+static __always_inline const u8 *take_disp(struct umbra_insn *insn, const u8 *p, const u8 *end,
+					   unsigned int size)
 {
-	if (left(cur) < size)
-		return SHORT;
+	if (!size)
+		return p;
+	if (unlikely(end - p < (long)size))
+		return NULL;
 	if (size == 1)
-		insn->disp = take_s8(cur);
+		insn->disp = (s8)*p;
 	else if (size == 2)
-		insn->disp = (s16)take_u16(cur);
-	else if (size == 4)
-		insn->disp = (s32)take_u32(cur);
-	return 0;
+		insn->disp = (s16)load_u16(p);
+	else
+		insn->disp = (s32)load_u32(p);
+	return p + size;
 }
 
 /* ModRM of 16-bit addressing: SDM Vol. 2, table 2-1. */
-static int take_modrm16(struct umbra_insn *insn, struct cursor *cur, bool seg_default)
+static noinline const u8 *take_modrm16(struct umbra_insn *insn, const u8 *p, const u8 *end,
+				       bool seg_default)
 {
 	unsigned int mod = insn->modrm >> 6, rm = insn->modrm & 7;
 	bool disp_only = mod == 0 && rm == 6;
@@ -191,121 +177,132 @@ static int take_modrm16(struct umbra_insn *insn, struct cursor *cur, bool seg_de
 	/* BP+SI, BP+DI and BP address the stack. */
 	if (seg_default && (rm == 2 || rm == 3 || (rm == 6 && !disp_only)))
 		insn->seg = UMBRA_EMUL_SS;
-	return take_disp(insn, cur, disp_only ? 2 : mod);
+	return take_disp(insn, p, end, disp_only ? 2 : mod);
 }
 
 /* ModRM and SIB of 32- and 64-bit addressing: SDM Vol. 2, tables 2-2 and 2-3. */
-static __always_inline int take_modrm32(struct umbra_insn *insn, struct cursor *cur,
-					bool seg_default)
+static __always_inline const u8 *take_modrm32(struct umbra_insn *insn, const u8 *p,
+					      const u8 *end, bool seg_default)
 {
 	unsigned int mod = insn->modrm >> 6, rm = insn->modrm & 7, base = rm;
 
 	if (rm == 4) {
-		if (!left(cur))
-			return SHORT;
-		insn->sib = *cur->p++;
+		if (unlikely(p == end))
+			return NULL;
+		insn->sib = *p++;
 		base = insn->sib & 7;
 	}
 
 	if (base == 5 && mod == 0) {
 		if (rm == 5 && insn->code == UMBRA_CODE_64)
 			insn->flags |= UMBRA_INSN_RIPREL;
-		return take_disp(insn, cur, 4);
+		return take_disp(insn, p, end, 4);
 	}
 
 	/* ESP and EBP as base address the stack, R12 and R13 do not. */
-	if (seg_default && (base == 4 || base == 5) && !(insn->rex & UMBRA_REX_B))
+	if ((base == 4 || base == 5) && seg_default && !(insn->rex & UMBRA_REX_B))
 		insn->seg = UMBRA_EMUL_SS;
-	return take_disp(insn, cur, mod == 2 ? 4 : mod);
+	return take_disp(insn, p, end, mod == 2 ? 4 : mod);
 }
 
-static __always_inline int take_modrm(struct umbra_insn *insn, struct cursor *cur,
-				      unsigned int attr, bool seg_default)
+static __always_inline const u8 *take_modrm(struct umbra_insn *insn, const u8 *p, const u8 *end,
+					    unsigned int attr, bool seg_default)
 {
-	u8 modrm;
+	unsigned int modrm, rex = insn->rex;
 
-	if (!left(cur))
-		return SHORT;
-	modrm = *cur->p++;
+	if (unlikely(p == end))
+		return NULL;
+	modrm = *p++;
 	insn->modrm = modrm;
-	insn->reg = ((modrm >> 3) & 7) | ((insn->rex & UMBRA_REX_R) << 1);
-	insn->rm = (modrm & 7) | ((insn->rex & UMBRA_REX_B) << 3);
-	insn->flags |= UMBRA_INSN_MODRM;
-	if (modrm >= 0xc0 || (attr & ATTR_REGONLY))
-		return 0;
+	insn->reg = ((modrm >> 3) & 7) | ((rex & UMBRA_REX_R) << 1);
+	insn->rm = (modrm & 7) | ((rex & UMBRA_REX_B) << 3);
+	if (modrm >= 0xc0 || (attr & ATTR_REGONLY)) {
+		insn->flags |= UMBRA_INSN_MODRM;
+		return p;
+	}
 
-	insn->flags |= UMBRA_INSN_MEM;
-	if (insn->adsize == 2)
-		return take_modrm16(insn, cur, seg_default);
-	return take_modrm32(insn, cur, seg_default);
+	insn->flags |= UMBRA_INSN_MODRM | UMBRA_INSN_MEM;
+	if (unlikely(insn->adsize == 2))
+		return take_modrm16(insn, p, end, seg_default);
+	return take_modrm32(insn, p, end, seg_default);
 }
 
-static int take_imm(struct umbra_insn *insn, struct cursor *cur, unsigned int kind)
+/* Immediates that are not one signed number */
+static noinline const u8 *take_special_imm(struct umbra_insn *insn, const u8 *p, const u8 *end,
+					   unsigned int kind)
+{
+	unsigned int size = min_t(unsigned int, insn->opsize, 4);
+
+	switch (kind) {
+	case IMM_MOFFS:
+		/* An offset, so not signed */
+		size = insn->adsize;
+		if (end - p < (long)size)
+			return NULL;
+		if (size == 2)
+			insn->imm = load_u16(p);
+		else
+			insn->imm = size == 4 ? load_u32(p) : load_u64(p);
+		return p + size;
+	case IMM_FAR:
+		if (end - p < (long)size + 2)
+			return NULL;
+		insn->imm = size == 2 ? load_u16(p) : load_u32(p);
+		insn->imm2 = load_u16(p + size);
+		return p + size + 2;
+	default: /* IMM_ENTER */
+		if (end - p < 3)
+			return NULL;
+		insn->imm = load_u16(p);
+		insn->imm2 = p[2];
+		return p + 3;
+	}
+}
+
+static __always_inline const u8 *take_imm(struct umbra_insn *insn, const u8 *p, const u8 *end,
+					  unsigned int kind)
 {
 	unsigned int size;
 
 	switch (kind) {
-	case IMM_GROUP3:
-		if (insn->modrm & 0x30)
-			return 0;
-		size = min_t(unsigned int, insn->opsize, 4);
-		break;
-	case IMM_SSE4A:
-		if (insn->rep != 0xf2 && (insn->rep || !(insn->flags & UMBRA_INSN_OP66)))
-			return 0;
-		size = 2;
-		break;
 	case IMM_IB:
 		size = 1;
-		break;
-	case IMM_IW:
-		size = 2;
 		break;
 	case IMM_IZ:
 	case IMM_JZ:
 		size = min_t(unsigned int, insn->opsize, 4);
 		break;
+	case IMM_GROUP3:
+		if (insn->modrm & 0x30)
+			return p;
+		size = min_t(unsigned int, insn->opsize, 4);
+		break;
+	case IMM_IW:
+		size = 2;
+		break;
 	case IMM_IV:
 		size = insn->opsize;
 		break;
-	case IMM_MOFFS:
-		/* An offset: the one immediate that is not signed. */
-		size = insn->adsize;
-		if (left(cur) < size)
-			return SHORT;
-		if (size == 2)
-			insn->imm = take_u16(cur);
-		else
-			insn->imm = size == 4 ? take_u32(cur) : take_u64(cur);
-		return 0;
-	case IMM_FAR:
-		size = min_t(unsigned int, insn->opsize, 4);
-		if (left(cur) < size + 2)
-			return SHORT;
-		insn->imm = size == 2 ? take_u16(cur) : take_u32(cur);
-		insn->imm2 = take_u16(cur);
-		return 0;
-	case IMM_ENTER:
-		if (left(cur) < 3)
-			return SHORT;
-		insn->imm = take_u16(cur);
-		insn->imm2 = *cur->p++;
-		return 0;
+	case IMM_SSE4A:
+		if (insn->rep != 0xf2 && (insn->rep || !(insn->flags & UMBRA_INSN_OP66)))
+			return p;
+		size = 2;
+		break;
 	default:
-		return 0;
+		return take_special_imm(insn, p, end, kind);
 	}
 
-	if (left(cur) < size)
-		return SHORT;
+	if (unlikely(end - p < (long)size))
+		return NULL;
 	if (size == 1)
-		insn->imm = take_s8(cur);
+		insn->imm = (s8)*p;
 	else if (size == 2)
-		insn->imm = (s16)take_u16(cur);
+		insn->imm = (s16)load_u16(p);
 	else if (size == 4)
-		insn->imm = (s32)take_u32(cur);
+		insn->imm = (s32)load_u32(p);
 	else
-		insn->imm = take_u64(cur);
-	return 0;
+		insn->imm = load_u64(p);
+	return p + size;
 }
 
 /* May this form of a lockable opcode have LOCK? (SDM Vol. 2, LOCK) */
@@ -364,56 +361,59 @@ static unsigned int vector_attr(unsigned int map, unsigned int opcode)
 }
 
 /*
- * VEX (c4, c5), EVEX (62) and XOP (8f): @first is that byte, the cursor stands
- * behind it. Returns the attributes of the opcode, or a negative errno, or -EAGAIN
- * for bytes that end too soon.
+ * VEX (c4, c5), EVEX (62) and XOP (8f): @first is that byte, @p stands behind it.
+ * Fills in what these prefixes say, and the opcode. Returns the place behind the
+ * opcode and its attributes in *@attr; or NULL and a negative errno there, where
+ * -EAGAIN means that the bytes end too soon.
  */
-static noinline int take_vector_prefix(struct umbra_insn *insn, struct cursor *cur, u8 first)
+static noinline const u8 *take_vector_prefix(struct umbra_insn *insn, const u8 *p,
+					     const u8 *end, u8 first, int *attr)
 {
 	static const u8 pp_rep[4] = { 0, 0, 0xf3, 0xf2 };
-	unsigned int p0, p1, map, opcode;
-	bool w;
+	unsigned int p0, p1, map;
+	bool w = false;
 
-	/* These include what the older prefixes would say (SDM Vol. 2, 2.3.2-2.3.4). */
+	/* They include what the older prefixes would say (SDM Vol. 2, 2.3.2-2.3.4). */
+	*attr = -EINVAL;
 	if ((insn->flags & (UMBRA_INSN_OP66 | UMBRA_INSN_LOCK | UMBRA_INSN_REX)) || insn->rep)
-		return -EINVAL;
+		return NULL;
 
+	*attr = -EAGAIN;
+	if (end - p < 2)
+		return NULL;
 	if (first == 0xc5) {
-		if (left(cur) < 2)
-			return -EAGAIN;
-		p1 = cur->p[0];
-		cur->p += 1;
+		p1 = *p++;
 		map = UMBRA_MAP_0F;
 		insn->rex = p1 & 0x80 ? 0 : UMBRA_REX_R;
-		w = false;
 		insn->vl = p1 & 4 ? 32 : 16;
 		insn->flags |= UMBRA_INSN_VEX;
 	} else {
-		if (left(cur) < 3)
-			return -EAGAIN;
-		p0 = cur->p[0];
-		p1 = cur->p[1];
+		p0 = *p++;
+		p1 = *p++;
 		insn->rex = (~p0 >> 5) & (UMBRA_REX_R | UMBRA_REX_X | UMBRA_REX_B);
 		w = p1 & 0x80;
+		insn->vl = p1 & 4 ? 32 : 16;
+		*attr = -EOPNOTSUPP;
 		if (first == 0x62) {
-			if (left(cur) < 4)
-				return -EAGAIN;
 			map = p0 & 0xf;
 			/* The fixed bits; where they differ it is some later extension. */
 			if (map == 0 || map == 4 || map > 6 || !(p1 & 4))
-				return -EOPNOTSUPP;
-			insn->vl = 16 << min_t(unsigned int, (cur->p[2] >> 5) & 3, 2);
+				return NULL;
+			*attr = -EAGAIN;
+			if (p == end)
+				return NULL;
+			insn->vl = 16 << min_t(unsigned int, (*p++ >> 5) & 3, 2);
 			insn->flags |= UMBRA_INSN_EVEX;
-			cur->p += 3;
+		} else if (first == 0xc4) {
+			map = p0 & 0x1f;
+			if (map == 0 || map > 3)
+				return NULL;
+			insn->flags |= UMBRA_INSN_VEX;
 		} else {
 			map = p0 & 0x1f;
-			if (first == 0xc4 && (map == 0 || map > 3))
-				return -EOPNOTSUPP;
-			if (first == 0x8f && map > 10)
-				return -EOPNOTSUPP;
-			insn->vl = p1 & 4 ? 32 : 16;
-			insn->flags |= first == 0xc4 ? UMBRA_INSN_VEX : UMBRA_INSN_XOP;
-			cur->p += 2;
+			if (map > 10)
+				return NULL;
+			insn->flags |= UMBRA_INSN_XOP;
 		}
 		if (w)
 			insn->rex |= UMBRA_REX_W;
@@ -429,16 +429,15 @@ static noinline int take_vector_prefix(struct umbra_insn *insn, struct cursor *c
 		insn->flags |= UMBRA_INSN_OP66;
 	insn->rep = pp_rep[p1 & 3];
 	insn->map = map;
-
-	if (!left(cur))
-		return -EAGAIN;
-	opcode = *cur->p++;
-	insn->opcode = opcode;
 	insn->opsize = w ? 8 : 4;
 
-	if (map == 10)
-		return ATTR_MODRM | IMM_IZ;	/* always 4 bytes, as opsize is 4 or 8 */
-	return vector_attr(map, opcode);
+	*attr = -EAGAIN;
+	if (p == end)
+		return NULL;
+	insn->opcode = *p++;
+	/* XOP map 10: always 4 bytes of immediate, as opsize is 4 or 8 */
+	*attr = map == 10 ? ATTR_MODRM | IMM_IZ : vector_attr(map, insn->opcode);
+	return p;
 }
 
 /* Does a byte that may begin VEX, EVEX or XOP really do so? @next follows it. */
@@ -450,44 +449,58 @@ static bool is_vector_prefix(unsigned int code, u8 first, u8 next)
 	return code == UMBRA_CODE_64 || next >= 0xc0;
 }
 
-int umbra_decode(struct umbra_insn *insn, const u8 *bytes, unsigned int avail, unsigned int code)
+/* umbra_decode() for everything that its first look does not settle. */
+static noinline int decode_any(struct umbra_insn *insn, const u8 *bytes, unsigned int avail,
+			       unsigned int code)
 {
-	struct cursor cur = {
-		.p = bytes,
-		.end = bytes + min_t(unsigned int, avail, UMBRA_INSN_MAX),
-	};
-	unsigned int attr, seg = UMBRA_EMUL_NR_SEG;
+	const u8 *p = bytes, *end = bytes + min_t(unsigned int, avail, UMBRA_INSN_MAX);
+	unsigned int attr, rex = 0, rep = 0, flags = 0, seg = UMBRA_EMUL_NR_SEG;
+	unsigned int map = UMBRA_MAP_1BYTE, opsize;
 	bool long_mode = code == UMBRA_CODE_64;
 	int err;
 	u8 b;
 
-	insn->map = UMBRA_MAP_1BYTE;
 	insn->code = code;
-	insn->rex = 0;
-	insn->rep = 0;
-	insn->flags = 0;
 	insn->disp = 0;
 
 	for (;;) {
-		if (cur.p == cur.end)
+		if (unlikely(p == end))
 			goto too_short;
-		b = *cur.p++;
+		b = *p++;
 		attr = attr_1byte[b];
 		if (likely(!(attr & ATTR_SPECIAL)))
-			break;
+			goto opcode;
 		if (b == 0x0f)
-			goto escape;
-
-		switch (b) {
-		case 0x40 ... 0x4f:
+			break;
+		if ((b & 0xf0) == 0x40) {
 			/* REX, or the short INC and DEC */
 			if (!long_mode) {
 				attr = 0;
 				goto opcode;
 			}
-			insn->rex = b & 15;
-			insn->flags |= UMBRA_INSN_REX;
+			rex = b & 15;
+			flags |= UMBRA_INSN_REX;
 			continue;
+		}
+
+		switch (b) {
+		case 0x66:
+			flags |= UMBRA_INSN_OP66;
+			break;
+		case 0xf2:
+		case 0xf3:
+			rep = b;
+			break;
+		case 0xf0:
+			flags |= UMBRA_INSN_LOCK;
+			break;
+		case 0x64:
+		case 0x65:
+			seg = b - 0x64 + UMBRA_EMUL_FS;
+			break;
+		case 0x67:
+			flags |= UMBRA_INSN_AD67;
+			break;
 		case 0x26:
 		case 0x2e:
 		case 0x36:
@@ -496,64 +509,45 @@ int umbra_decode(struct umbra_insn *insn, const u8 *bytes, unsigned int avail, u
 			if (!long_mode)
 				seg = (b >> 3) & 3;
 			break;
-		case 0x64:
-		case 0x65:
-			seg = b - 0x64 + UMBRA_EMUL_FS;
-			break;
-		case 0x66:
-			insn->flags |= UMBRA_INSN_OP66;
-			break;
-		case 0x67:
-			insn->flags |= UMBRA_INSN_AD67;
-			break;
-		case 0xf0:
-			insn->flags |= UMBRA_INSN_LOCK;
-			break;
-		case 0xf2:
-		case 0xf3:
-			insn->rep = b;
-			break;
 		default:
-			if (cur.p == cur.end)
+			if (p == end)
 				goto too_short;
-			if (!is_vector_prefix(code, b, *cur.p))
+			if (!is_vector_prefix(code, b, *p))
 				goto opcode;
-			err = take_vector_prefix(insn, &cur, b);
-			if (err == -EAGAIN)
-				goto too_short;
-			if (err < 0)
+			insn->flags = flags;
+			insn->rep = rep;
+			p = take_vector_prefix(insn, p, end, b, &err);
+			if (!p)
 				goto fail;
 			attr = err;
 			goto operands;
 		}
 		/* A REX prefix counts only if it is the last one. */
-		insn->rex = 0;
-		insn->flags &= ~UMBRA_INSN_REX;
+		rex = 0;
+		flags &= ~UMBRA_INSN_REX;
 	}
-	goto opcode;
 
-escape:
-	insn->map = UMBRA_MAP_0F;
-	if (cur.p == cur.end)
+	/* 0f */
+	map = UMBRA_MAP_0F;
+	if (unlikely(p == end))
 		goto too_short;
-	b = *cur.p++;
+	b = *p++;
 	attr = attr_0f[b];
 	if (unlikely(attr & ATTR_SPECIAL)) {
 		if (b == 0x0f) {
 			/* 3DNow!: the opcode comes where an immediate byte would. */
-			insn->map = UMBRA_MAP_3DNOW;
+			map = UMBRA_MAP_3DNOW;
 			attr = ATTR_MODRM | IMM_IB;
 		} else {
-			insn->map = b == 0x38 ? UMBRA_MAP_0F38 : UMBRA_MAP_0F3A;
+			map = b == 0x38 ? UMBRA_MAP_0F38 : UMBRA_MAP_0F3A;
 			attr = ATTR_MODRM | (b == 0x3a ? IMM_IB : 0);
-			if (cur.p == cur.end)
+			if (p == end)
 				goto too_short;
-			b = *cur.p++;
+			b = *p++;
 		}
 	}
 
 opcode:
-	insn->opcode = b;
 	if (unlikely(attr & (ATTR_UNKNOWN | ATTR_I64))) {
 		err = -EOPNOTSUPP;
 		if (attr & ATTR_UNKNOWN)
@@ -565,32 +559,38 @@ opcode:
 
 	/* Operand size: SDM Vol. 1, table 3-4; APM Vol. 3, table 1-2 */
 	if (attr & ATTR_BYTE) {
-		insn->opsize = 1;
+		opsize = 1;
 	} else if (long_mode) {
-		if ((insn->rex & UMBRA_REX_W) || (attr & (ATTR_F64 | ATTR_REGONLY)))
-			insn->opsize = 8;
-		else if (insn->flags & UMBRA_INSN_OP66)
-			insn->opsize = 2;
-		else
-			insn->opsize = attr & ATTR_D64 ? 8 : 4;
+		opsize = 8;
+		if (!(rex & UMBRA_REX_W) && !(attr & (ATTR_F64 | ATTR_REGONLY))) {
+			if (flags & UMBRA_INSN_OP66)
+				opsize = 2;
+			else if (!(attr & ATTR_D64))
+				opsize = 4;
+		}
+	} else if (attr & ATTR_REGONLY) {
+		opsize = 4;
 	} else {
-		if (attr & ATTR_REGONLY)
-			insn->opsize = 4;
-		else
-			insn->opsize = !!(insn->flags & UMBRA_INSN_OP66) ^
-				       (code == UMBRA_CODE_32) ? 4 : 2;
+		opsize = !!(flags & UMBRA_INSN_OP66) ^ (code == UMBRA_CODE_32) ? 4 : 2;
 	}
+
+	insn->map = map;
+	insn->opcode = b;
+	insn->opsize = opsize;
+	insn->rex = rex;
+	insn->rep = rep;
+	insn->flags = flags;
 
 operands:
 	insn->attr = attr;
-	if (likely(!(insn->flags & UMBRA_INSN_AD67)))
-		insn->adsize = code;
-	else
+	insn->adsize = code;
+	if (unlikely(flags & UMBRA_INSN_AD67))
 		insn->adsize = code == UMBRA_CODE_32 ? 2 : 4;
 	insn->seg = seg == UMBRA_EMUL_NR_SEG ? UMBRA_EMUL_DS : seg;
 
 	if (attr & ATTR_MODRM) {
-		if (take_modrm(insn, &cur, attr, seg == UMBRA_EMUL_NR_SEG))
+		p = take_modrm(insn, p, end, attr, seg == UMBRA_EMUL_NR_SEG);
+		if (unlikely(!p))
 			goto too_short;
 		/* ff: near CALL and JMP (2, 4) and PUSH (6) have their own default. */
 		if (unlikely(attr & ATTR_GROUP5) && long_mode) {
@@ -606,31 +606,85 @@ operands:
 		 * 66 before a near branch in 64-bit code: Intel's CPUs ignore it,
 		 * AMD's take a 16-bit displacement.
 		 */
-		if ((attr & ATTR_IMM) == IMM_JZ && long_mode &&
-		    (insn->flags & UMBRA_INSN_OP66) && !(insn->rex & UMBRA_REX_W)) {
+		if ((attr & ATTR_IMM) == IMM_JZ && long_mode && (flags & UMBRA_INSN_OP66) &&
+		    !(rex & UMBRA_REX_W)) {
 			err = -EOPNOTSUPP;
 			goto fail;
 		}
-		if (take_imm(insn, &cur, attr & ATTR_IMM))
+		p = take_imm(insn, p, end, attr & ATTR_IMM);
+		if (unlikely(!p))
 			goto too_short;
-		if (insn->map == UMBRA_MAP_3DNOW)
+		if (unlikely(map == UMBRA_MAP_3DNOW))
 			insn->opcode = insn->imm;
 	}
 
-	if (unlikely(insn->flags & UMBRA_INSN_LOCK) &&
+	if (unlikely(flags & UMBRA_INSN_LOCK) &&
 	    (!(attr & ATTR_LOCK) || !lock_is_legal(insn))) {
 		err = -EINVAL;
 		goto fail;
 	}
 
-	insn->length = cur.p - bytes;
+	insn->length = p - bytes;
 	return 0;
 
 too_short:
-	err = avail >= UMBRA_INSN_MAX ? -E2BIG : -EAGAIN;
+	err = -EAGAIN;
 fail:
 	insn->length = 0;
-	return err;
+	return err == -EAGAIN && avail >= UMBRA_INSN_MAX ? -E2BIG : err;
+}
+
+/*
+ * Most exits are for two or three bytes without prefix, immediate and memory operand:
+ * CPUID, HLT, RDMSR, VMMCALL, MOV CR, IN, OUT. They are done here, by few instructions;
+ * what is written must be what decode_any() would have written.
+ */
+int umbra_decode(struct umbra_insn *insn, const u8 *bytes, unsigned int avail, unsigned int code)
+{
+	unsigned int opcode, attr, map = UMBRA_MAP_1BYTE, length = 1;
+
+	if (unlikely(avail < 3))
+		return decode_any(insn, bytes, avail, code);
+	opcode = bytes[0];
+	attr = attr_1byte[opcode];
+	if (opcode == 0x0f) {
+		opcode = bytes[1];
+		attr = attr_0f[opcode];
+		map = UMBRA_MAP_0F;
+		length = 2;
+	}
+	if (attr & (ATTR_SPECIAL | ATTR_UNKNOWN | ATTR_I64 | ATTR_GROUP5 | ATTR_IMM))
+		return decode_any(insn, bytes, avail, code);
+	insn->flags = 0;
+	if (attr & ATTR_MODRM) {
+		unsigned int modrm = bytes[length];
+
+		if (modrm < 0xc0)
+			return decode_any(insn, bytes, avail, code);
+		insn->modrm = modrm;
+		insn->reg = (modrm >> 3) & 7;
+		insn->rm = modrm & 7;
+		insn->flags = UMBRA_INSN_MODRM;
+		length++;
+	}
+
+	insn->length = length;
+	insn->map = map;
+	insn->opcode = opcode;
+	insn->adsize = code;
+	insn->code = code;
+	insn->rex = 0;
+	insn->rep = 0;
+	insn->seg = UMBRA_EMUL_DS;
+	insn->attr = attr;
+	insn->disp = 0;
+	if (attr & ATTR_BYTE)
+		insn->opsize = 1;
+	else if (code == UMBRA_CODE_64 && (attr & (ATTR_D64 | ATTR_F64 | ATTR_REGONLY)))
+		insn->opsize = 8;
+	else
+		insn->opsize = code == UMBRA_CODE_16 && !(attr & ATTR_REGONLY) ? 2 : 4;
+	return 0;
 }
 
 u64 umbra_insn_offset(const struct umbra_insn *insn, const u64 *gpr, u64 rip)
