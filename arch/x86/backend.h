@@ -20,6 +20,18 @@ enum umbra_event_kind {
 };
 
 /**
+ * struct umbra_code - the code the guest runs
+ * @base: of CS, 0 in 64-bit mode
+ * @size: UMBRA_CODE_16, UMBRA_CODE_32 or UMBRA_CODE_64
+ * @cpl: current privilege level
+ */
+struct umbra_code {
+	u64 base;
+	u8 size;
+	u8 cpl;
+};
+
+/**
  * struct umbra_exit - one row of a vendor's exit table
  * @handler: called with interrupts on and preemption possible. Returns 1 to
  *	enter the guest again, 0 to return to user space (run page filled in),
@@ -76,6 +88,7 @@ struct umbra_exit_count {
  *	was cut short, as an injected one (exception, interrupt, NMI)
  * @get_segment: read a segment register
  * @set_segment: write a segment register; values were checked
+ * @get_code: what is needed of CS and the CPL to find the instruction at RIP
  * @get_table: read GDTR (@idt false) or IDTR
  * @set_table: write GDTR or IDTR
  * @update_crs: guest's CR0, CR4 or EFER in vcpu->arch has changed: derive what
@@ -125,6 +138,7 @@ struct umbra_backend {
 
 	void (*get_segment)(struct umbra_vcpu *vcpu, int seg, struct umbra_segment *s);
 	void (*set_segment)(struct umbra_vcpu *vcpu, int seg, const struct umbra_segment *s);
+	void (*get_code)(struct umbra_vcpu *vcpu, struct umbra_code *code);
 	void (*get_table)(struct umbra_vcpu *vcpu, bool idt, struct umbra_table *t);
 	void (*set_table)(struct umbra_vcpu *vcpu, bool idt, const struct umbra_table *t);
 	void (*update_crs)(struct umbra_vcpu *vcpu);

@@ -4,6 +4,7 @@
 #include <linux/entry-kvm.h>
 #include <linux/instrumentation.h>
 #include <linux/sched/signal.h>
+#include <linux/static_call.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
 #include <asm/fpu/api.h>
@@ -22,8 +23,7 @@ static __always_inline void guest_enter(void)
 	vtime_account_guest_enter();
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
-	if (!context_tracking_guest_enter())
-		umbra_rcu_note_guest();
+	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 
@@ -33,6 +33,30 @@ static __always_inline void guest_exit(void)
 	context_tracking_guest_exit();
 	trace_hardirqs_off_finish();
 	vtime_account_guest_exit();
+}
+
+/* The hooks of every entry and exit, called directly. */
+static void no_run(struct umbra_vcpu *vcpu)
+{
+}
+
+static bool no_fast_exit(struct umbra_vcpu *vcpu)
+{
+	return false;
+}
+
+DEFINE_STATIC_CALL(umbra_run, no_run);
+DEFINE_STATIC_CALL(umbra_fast_exit, no_fast_exit);
+DEFINE_STATIC_CALL(umbra_complete_exit, no_run);
+
+/**
+ * umbra_run_init() - the backend has been chosen
+ */
+void umbra_run_init(void)
+{
+	static_call_update(umbra_run, umbra_backend->run);
+	static_call_update(umbra_fast_exit, umbra_backend->fast_exit);
+	static_call_update(umbra_complete_exit, umbra_backend->complete_exit);
 }
 
 static void take_init(struct umbra_vcpu *vcpu)
@@ -168,6 +192,14 @@ static bool enter(struct umbra_vcpu *vcpu)
 
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
+	/*
+	 * The guest is a quiescent state to RCU. It asks once in a tick at the
+	 * most, and a tick always ends the guest's turn.
+	 */
+	if (arch->rcu_jiffies != jiffies) {
+		arch->rcu_jiffies = jiffies;
+		umbra_rcu_note_guest();
+	}
 	umbra_fpu_enter(vcpu);
 	if (unlikely(arch->exit_soon)) {
 		/* Pending when the guest is entered, so it exits as soon as it can. */
@@ -182,11 +214,11 @@ static bool enter(struct umbra_vcpu *vcpu)
 			arch->exit_counts[arch->exit_reason].cycles += now - arch->exit_tsc;
 		arch->stat[UMBRA_STAT_ENTRIES]++;
 		guest_enter();
-		umbra_backend->run(vcpu);
+		static_call(umbra_run)(vcpu);
 		guest_exit();
 		arch->exit_tsc = rdtsc();
 		arch->exit_counts[arch->exit_reason].count++;
-		arch->exit_handled = umbra_backend->fast_exit(vcpu);
+		arch->exit_handled = static_call(umbra_fast_exit)(vcpu);
 		if (!arch->exit_handled || READ_ONCE(vcpu->requests) ||
 		    xfer_to_guest_mode_work_pending())
 			break;
@@ -237,7 +269,7 @@ static int run_once(struct umbra_vcpu *vcpu)
 	if (!enter(vcpu))
 		return 1;
 
-	umbra_backend->complete_exit(vcpu);
+	static_call(umbra_complete_exit)(vcpu);
 	if (vcpu->arch.exit_handled)
 		return 1;
 	exit = &umbra_backend->exits[vcpu->arch.exit_reason];

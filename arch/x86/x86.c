@@ -63,6 +63,7 @@ int umbra_arch_init(void)
 		return ret;
 	if (!umbra_backend)
 		return 0;
+	umbra_run_init();
 	ret = umbra_backend->setup();
 	if (ret)
 		goto err_mmu;

@@ -144,6 +144,7 @@ struct umbra_vcpu_arch {
 
 	struct fpu_guest fpu;
 	u32 host_pkru, pkru;
+	unsigned long rcu_jiffies;	/* when RCU was last told of an entry */
 
 	struct umbra_msr_state msr;
 	struct umbra_clock_state clock;
@@ -184,12 +185,14 @@ void umbra_virt_put(void);
 DECLARE_PER_CPU(bool, umbra_virt_on);
 
 /* run.c */
+void umbra_run_init(void);
 int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu);
 int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length);
 
 /* insn.c: instructions behind exits, decoded or executed in software */
 const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
 int umbra_emulate_exit(struct umbra_vcpu *vcpu);
+bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u16 opcode);
 unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
 int umbra_cpl(struct umbra_vcpu *vcpu);
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);

@@ -288,6 +288,9 @@ static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
 	}
 	if (!page->role.direct && !entry_same(vcpu, &fault->walk, goal))
 		return MAP_RETRY;
+	/* On the way here a table may have been shadowed that the large page holds. */
+	if (goal > 1 && umbra_slot_max_level(fault->slot, fault->gfn) < goal)
+		return MAP_RETRY;
 	ret = map_leaf(vcpu, page, index, fault);
 	if (goal == 1 && !page->role.direct && READ_ONCE(shadow_prefetch))
 		umbra_shadow_prefetch(vcpu, page, index & ~(PREFETCH - 1), PREFETCH);

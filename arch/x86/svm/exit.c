@@ -2,6 +2,7 @@
 /* AMD-V: what happens at each exit (APM Vol. 2 15.7 to 15.15, appendix C). */
 #include <linux/kvm_para.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
@@ -19,25 +20,36 @@
 #define IOIO_SIZE(info)		((info) >> 4 & 7)
 #define IOIO_PORT(info)		((info) >> 16)
 
+/* The two bytes of instructions that exit, as umbra_opcode_at_rip() takes them. */
+#define OP_CPUID	0xa20f
+#define OP_RDMSR	0x320f
+#define OP_WRMSR	0x300f
+#define OP_INVD		0x080f
+#define OP_WBINVD	0x090f
+#define OP_PAUSE	0x90f3
+
 /*
- * Length of the instruction that exited, decoded where the CPU does not give
- * the next RIP. 0: *ret is what the handler returns instead.
+ * Length of the instruction that exited, which mostly is the @opcode alone; else
+ * it is decoded, unless the CPU gives the next RIP. 0: *ret is what the handler
+ * returns instead.
  */
-static unsigned int insn_length(struct umbra_vcpu *vcpu, int *ret)
+static unsigned int insn_length(struct umbra_vcpu *vcpu, u16 opcode, int *ret)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
 	const struct umbra_insn *insn;
 
 	if (svm_caps.next_rip && control->next_rip)
 		return control->next_rip - vcpu->arch.rip;
+	if (opcode && umbra_opcode_at_rip(vcpu, opcode))
+		return sizeof(opcode);
 	insn = umbra_decode_exit(vcpu, ret);
 	return insn ? insn->length : 0;
 }
 
-static int skip(struct umbra_vcpu *vcpu)
+static int skip(struct umbra_vcpu *vcpu, u16 opcode)
 {
 	int ret;
-	unsigned int length = insn_length(vcpu, &ret);
+	unsigned int length = insn_length(vcpu, opcode, &ret);
 
 	return length ? umbra_skip_insn(vcpu, length) : ret;
 }
@@ -60,26 +72,32 @@ static int exit_host_event(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
-static int exit_cpuid(struct umbra_vcpu *vcpu)
+static void do_cpuid(struct umbra_vcpu *vcpu)
 {
 	u64 *gpr = vcpu->arch.gpr;
 	u32 eax = gpr[UMBRA_RAX], ebx, ecx = gpr[UMBRA_RCX], edx;
-	int ret;
-	unsigned int length = insn_length(vcpu, &ret);
 
-	if (!length)
-		return ret;
 	umbra_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
 	gpr[UMBRA_RAX] = eax;
 	gpr[UMBRA_RBX] = ebx;
 	gpr[UMBRA_RCX] = ecx;
 	gpr[UMBRA_RDX] = edx;
+}
+
+static int exit_cpuid(struct umbra_vcpu *vcpu)
+{
+	int ret;
+	unsigned int length = insn_length(vcpu, OP_CPUID, &ret);
+
+	if (!length)
+		return ret;
+	do_cpuid(vcpu);
 	return umbra_skip_insn(vcpu, length);
 }
 
 static int exit_hlt(struct umbra_vcpu *vcpu)
 {
-	int ret = skip(vcpu);
+	int ret = skip(vcpu, 0);
 
 	/* A single-step trap after it comes first (SDM Vol. 3 6.9). */
 	if (ret > 0 && !vcpu->arch.exception.pending)
@@ -89,7 +107,7 @@ static int exit_hlt(struct umbra_vcpu *vcpu)
 
 static int exit_pause(struct umbra_vcpu *vcpu)
 {
-	int ret = skip(vcpu);
+	int ret = skip(vcpu, OP_PAUSE);
 
 	cond_resched();
 	return ret;
@@ -97,15 +115,16 @@ static int exit_pause(struct umbra_vcpu *vcpu)
 
 static int exit_msr(struct umbra_vcpu *vcpu)
 {
+	bool write = to_vmcb(vcpu)->control.exit_info_1;
 	u64 *gpr = vcpu->arch.gpr;
 	u32 index = gpr[UMBRA_RCX];
 	int ret;
-	unsigned int length = insn_length(vcpu, &ret);
+	unsigned int length = insn_length(vcpu, write ? OP_WRMSR : OP_RDMSR, &ret);
 	u64 value;
 
 	if (!length)
 		return ret;
-	if (to_vmcb(vcpu)->control.exit_info_1) {
+	if (write) {
 		value = (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32;
 		if (umbra_set_msr(vcpu, index, value, false))
 			return inject_gp(vcpu);
@@ -246,7 +265,17 @@ static int exit_xsetbv(struct umbra_vcpu *vcpu)
 	/* The intercept comes before the check of the privilege level. */
 	if (umbra_cpl(vcpu) || (u32)gpr[UMBRA_RCX] || umbra_set_xcr0(vcpu, value))
 		return inject_gp(vcpu);
-	return skip(vcpu);
+	return skip(vcpu, 0);
+}
+
+static int exit_invd(struct umbra_vcpu *vcpu)
+{
+	return skip(vcpu, OP_INVD);
+}
+
+static int exit_wbinvd(struct umbra_vcpu *vcpu)
+{
+	return skip(vcpu, OP_WBINVD);
 }
 
 /*
@@ -256,7 +285,7 @@ static int exit_xsetbv(struct umbra_vcpu *vcpu)
 static int exit_vmmcall(struct umbra_vcpu *vcpu)
 {
 	vcpu->arch.gpr[UMBRA_RAX] = umbra_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-	return skip(vcpu);
+	return skip(vcpu, 0);
 }
 
 static int exit_vintr(struct umbra_vcpu *vcpu)
@@ -344,7 +373,7 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
 	[SVM_EXIT_CPUID]			= { exit_cpuid, "cpuid" },
 	[SVM_EXIT_RSM]				= { inject_ud, "rsm" },
 	[SVM_EXIT_IRET]				= { svm_exit_iret, "iret" },
-	[SVM_EXIT_INVD]				= { skip, "invd" },
+	[SVM_EXIT_INVD]				= { exit_invd, "invd" },
 	[SVM_EXIT_PAUSE]			= { exit_pause, "pause" },
 	[SVM_EXIT_HLT]				= { exit_hlt, "hlt" },
 	[SVM_EXIT_INVLPG]			= { exit_invlpg, "invlpg" },
@@ -360,7 +389,7 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
 	[SVM_EXIT_STGI]				= { inject_ud, "stgi" },
 	[SVM_EXIT_CLGI]				= { inject_ud, "clgi" },
 	[SVM_EXIT_SKINIT]			= { inject_ud, "skinit" },
-	[SVM_EXIT_WBINVD]			= { skip, "wbinvd" },
+	[SVM_EXIT_WBINVD]			= { exit_wbinvd, "wbinvd" },
 	[SVM_EXIT_MONITOR]			= { inject_ud, "monitor" },
 	[SVM_EXIT_MWAIT]			= { inject_ud, "mwait" },
 	[SVM_EXIT_XSETBV]			= { exit_xsetbv, "xsetbv" },
@@ -379,7 +408,25 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
  */
 bool svm_fast_exit(struct umbra_vcpu *vcpu)
 {
-	return false;
+	unsigned int length;
+
+	if (vcpu->arch.exit_reason != SVM_EXIT_CPUID)
+		return false;
+	if (svm_caps.next_rip) {
+		length = to_vmcb(vcpu)->control.next_rip - vcpu->arch.rip;
+	} else {
+		bool plain;
+
+		pagefault_disable();
+		plain = umbra_opcode_at_rip(vcpu, OP_CPUID);
+		pagefault_enable();
+		if (!plain)
+			return false;
+		length = 2;
+	}
+	do_cpuid(vcpu);
+	umbra_skip_insn(vcpu, length);
+	return true;
 }
 
 const struct umbra_backend umbra_svm_backend = {
@@ -404,6 +451,7 @@ const struct umbra_backend umbra_svm_backend = {
 	.describe_failure = svm_describe_failure,
 	.get_segment = svm_get_segment,
 	.set_segment = svm_set_segment,
+	.get_code = svm_get_code,
 	.get_table = svm_get_table,
 	.set_table = svm_set_table,
 	.update_crs = svm_update_crs,

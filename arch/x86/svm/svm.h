@@ -157,6 +157,7 @@ void svm_vcpu_free(struct umbra_vcpu *vcpu);
 void svm_vcpu_reset(struct umbra_vcpu *vcpu, bool init);
 void svm_get_segment(struct umbra_vcpu *vcpu, int seg, struct umbra_segment *s);
 void svm_set_segment(struct umbra_vcpu *vcpu, int seg, const struct umbra_segment *s);
+void svm_get_code(struct umbra_vcpu *vcpu, struct umbra_code *code);
 void svm_get_table(struct umbra_vcpu *vcpu, bool idt, struct umbra_table *t);
 void svm_set_table(struct umbra_vcpu *vcpu, bool idt, const struct umbra_table *t);
 void svm_update_crs(struct umbra_vcpu *vcpu);

@@ -163,6 +163,8 @@ static struct vmcb_seg *segment(struct vmcb *vmcb, int seg)
 #define VMCB_SEG_LOW	0x00ffU
 #define VMCB_SEG_HIGH	0x0f00U
 #define HIGH_SHIFT	4
+#define VMCB_SEG_L	BIT(9)
+#define VMCB_SEG_DB	BIT(10)
 
 /**
  * svm_get_segment() - read a segment register
@@ -216,6 +218,30 @@ void svm_set_segment(struct umbra_vcpu *vcpu, int seg, const struct umbra_segmen
 	if (seg == UMBRA_SS)
 		vmcb->save.cpl = (s->attr & UMBRA_SEG_DPL) >> UMBRA_SEG_DPL_SHIFT;
 	svm_dirty(vmcb, SVM_CLEAN_SEGMENTS);
+}
+
+/**
+ * svm_get_code() - the code the guest runs
+ * @vcpu: the vCPU, loaded
+ * @code: where to put it
+ *
+ * The CPL of the VMCB is right in every mode (15.5.1).
+ */
+void svm_get_code(struct umbra_vcpu *vcpu, struct umbra_code *code)
+{
+	const struct umbra_vcpu_arch *arch = &vcpu->arch;
+	const struct vmcb_save_area *save = &to_vmcb(vcpu)->save;
+
+	code->cpl = save->cpl;
+	code->base = save->cs.base;
+	if (!(arch->cr0 & X86_CR0_PE) || arch->rflags & X86_EFLAGS_VM) {
+		code->size = UMBRA_CODE_16;
+	} else if (arch->efer & EFER_LMA && save->cs.attrib & VMCB_SEG_L) {
+		code->size = UMBRA_CODE_64;
+		code->base = 0;
+	} else {
+		code->size = save->cs.attrib & VMCB_SEG_DB ? UMBRA_CODE_32 : UMBRA_CODE_16;
+	}
 }
 
 /**
@@ -434,7 +460,7 @@ static const char *failed_check(const struct vmcb *vmcb)
 		return "EFER.LME and CR0.PG are 1 but CR4.PAE is 0";
 	if (lme_pg && !(save->cr0 & X86_CR0_PE))
 		return "EFER.LME and CR0.PG are 1 but CR0.PE is 0";
-	if (lme_pg && save->cs.attrib & BIT(9) && save->cs.attrib & BIT(10))
+	if (lme_pg && save->cs.attrib & VMCB_SEG_L && save->cs.attrib & VMCB_SEG_DB)
 		return "EFER.LME, CR0.PG, CS.L and CS.D are all 1";
 	if (!control->asid)
 		return "the ASID is 0";

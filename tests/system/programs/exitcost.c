@@ -87,8 +87,10 @@ static uint64_t run_once(int vcpu, volatile struct umbra_run *run, uint64_t roun
 	set_up(vcpu, rounds);
 	began = __rdtsc();
 	do {
-		if (ioctl(vcpu, UMBRA_RUN, 0) && errno != EINTR)
-			die("UMBRA_RUN");
+		while (ioctl(vcpu, UMBRA_RUN, 0)) {
+			if (errno != EINTR)
+				die("UMBRA_RUN");
+		}
 		if (run->exit_reason != UMBRA_EXIT_IO && run->exit_reason != UMBRA_EXIT_MMIO) {
 			fprintf(stderr, "exitcost: exit reason %u\n", run->exit_reason);
 			exit(1);
