@@ -84,7 +84,9 @@ static u64 random_target(const struct test *x)
 		return (-(native_la57 ? 1ULL << 56 : 1ULL << 47) - 16 + random_below(32)) & wide;
 	case 8:
 		return random_value() & wide;
-	case 9: case 10: case 11: case 12: case 13: case 14: case 15: case 16: case 17:
+	case 9:		/* where segments of the local descriptor table end or begin */
+		return DATA_BASE + (one_in(2) ? 0x800 : 0x134) - random_below(16);
+	case 10: case 11: case 12: case 13: case 14: case 15: case 16: case 17:
 	case 18: case 19: case 20: case 21: case 22: case 23:
 		return t & ~31ULL;
 	default:
@@ -387,6 +389,30 @@ static void make_registers(struct test *x)
 		cpu->rflags |= X86_EFLAGS_AC;
 }
 
+/* A dividend at the edge of what IDIV can do, for a divisor in a register. */
+static void make_edge_division(struct test *x, const struct umbra_insn *insn)
+{
+	unsigned int size = insn->opsize, bits = 8 * size;
+	u64 *gpr = x->cpu.gpr;
+	s64 d = 1 + random_below(3);
+	__int128 n = (__int128)1 << (bits - 1);
+
+	if (insn->rm == UMBRA_EMUL_RAX || insn->rm == UMBRA_EMUL_RDX || size == 1)
+		return;
+	if (one_in(2))
+		d = -d;
+	if (one_in(2))
+		n = -n;
+	n = n * d + (s64)random_below(3) - 1;
+	gpr[insn->rm] = d;
+	gpr[UMBRA_EMUL_RAX] = n;
+	gpr[UMBRA_EMUL_RDX] = n >> bits;
+	if (x->code != UMBRA_CODE_64) {
+		gpr[insn->rm] = (u32)gpr[insn->rm];
+		gpr[UMBRA_EMUL_RAX] = (u32)gpr[UMBRA_EMUL_RAX];
+	}
+}
+
 /* Give special operands values that lead somewhere. */
 static void make_operands(struct test *x, const struct umbra_insn *insn)
 {
@@ -425,6 +451,8 @@ static void make_operands(struct test *x, const struct umbra_insn *insn)
 			cpu->gpr[UMBRA_EMUL_RDX] = random_below(16);
 		if (size == 1)
 			cpu->gpr[UMBRA_EMUL_RAX] = random_below(0x1000);
+		if (!mem && one_in(2))
+			make_edge_division(x, insn);
 	}
 	if (x->code != UMBRA_CODE_64) {
 		cpu->gpr[insn->reg & 7] = (u32)cpu->gpr[insn->reg & 7];

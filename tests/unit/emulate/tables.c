@@ -641,6 +641,8 @@ static void test_segments(void)
 	       m.seg[UMBRA_EMUL_DS].limit == 0xfabcdfff && m.seg[UMBRA_EMUL_DS].attr == 0xc0f3);
 	m.c.rip = CODE_AT;
 	expect(faulted(run("\x8e\xd0"), X86_TRAP_GP, true, 8));	/* ss: RPL, DPL */
+	m.gpr[UMBRA_EMUL_RAX] = 0x13;
+	expect(faulted(run("\x8e\xd0"), X86_TRAP_GP, true, 0x10));	/* RPL alone */
 	m.gpr[UMBRA_EMUL_RAX] = 0x10;
 	m.c.rflags |= X86_EFLAGS_TF;
 	expect(done(run("\x8e\xd0"), 2));
