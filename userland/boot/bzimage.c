@@ -65,7 +65,7 @@ struct header {
 	uint16_t version;
 	uint32_t setup_size;	/* bytes before the part that is loaded high */
 	uint64_t size;		/* bytes of that part */
-	uint64_t init_size;	/* bytes that the kernel uses before it looks at the memory map */
+	uint64_t init_size;	/* bytes that are used before the memory map is read */
 	uint64_t pref_addr;
 	uint64_t alignment;
 	uint64_t initrd_max;	/* highest address of the initrd's last byte */
@@ -105,7 +105,8 @@ static int parse_header(const struct image *kernel, struct header *h)
 	said = (uint64_t)get32(&d[HDR_SYSSIZE]) * 16;
 	/* The last unit of 16 bytes need not be whole. */
 	if (h->size + 15 < said)
-		return error_set(ENOEXEC, "the kernel '%s' is truncated: %" PRIu64 " bytes are missing of %" PRIu64,
+		return error_set(ENOEXEC, "the kernel '%s' is truncated: %" PRIu64
+					  " bytes are missing of %" PRIu64,
 				 kernel->path, said - h->size, said + h->setup_size);
 
 	h->code32 = get32(&d[HDR_CODE32]);
@@ -118,7 +119,8 @@ static int parse_header(const struct image *kernel, struct header *h)
 		if (!h->alignment)
 			h->alignment = 1;
 		if (h->alignment & (h->alignment - 1))
-			return error_set(ENOEXEC, "the kernel '%s' is broken: its alignment %#" PRIx64 " is no power of two",
+			return error_set(ENOEXEC, "the kernel '%s' is broken: it wants alignment %#"
+						  PRIx64 ", which is no power of two",
 					 kernel->path, h->alignment);
 	}
 	h->init_size = h->size;
@@ -145,7 +147,9 @@ static int place_kernel(const struct boot_source *src, const struct guest_memory
 		at = align_up(KERNEL_MIN, h->alignment);
 		/* Even a relocatable 64-bit kernel unpacks itself no lower than it prefers. */
 		if (!h->relocatable || h->is_64 || !memory_at(mem, at, h->init_size))
-			return error_set(ENOMEM, "the kernel '%s' needs %" PRIu64 "M of memory, the guest has %" PRIu64 "M: give more with --memory",
+			return error_set(ENOMEM, "the kernel '%s' needs %" PRIu64
+						 "M of memory, the guest has %" PRIu64
+						 "M: give more with --memory",
 					 src->kernel.path,
 					 (h->pref_addr + h->init_size + (1 << 20) - 1) >> 20,
 					 (mem->low_size + mem->high_size) >> 20);
@@ -162,7 +166,9 @@ static int place_initrd(const struct boot_source *src, const struct guest_memory
 	if (h->initrd_max < UINT64_MAX && top > h->initrd_max + 1)
 		top = h->initrd_max + 1;
 	if (size > top || ((top - size) & ~0xfffULL) < kernel_end)
-		return error_set(ENOMEM, "the initrd '%s' (%" PRIu64 "M) does not fit beside the kernel into %" PRIu64 "M of memory: give more with --memory",
+		return error_set(ENOMEM, "the initrd '%s' (%" PRIu64
+					 "M) does not fit beside the kernel into %" PRIu64
+					 "M of memory: give more with --memory",
 				 src->initrd.path, (size + (1 << 20) - 1) >> 20,
 				 (mem->low_size + mem->high_size) >> 20);
 	*at = (top - size) & ~0xfffULL;
@@ -215,10 +221,11 @@ int bzimage_load(const struct boot_source *src, struct guest_memory *mem,
 	ret = parse_header(&src->kernel, &h);
 	if (ret)
 		return ret;
-	if (cmdline > h.cmdline_max || cmdline >= BOOT_CMDLINE_MAX)
-		return error_set(E2BIG, "the command line has %zu characters, the kernel '%s' takes %" PRIu32,
-				 cmdline, src->kernel.path,
-				 h.cmdline_max < BOOT_CMDLINE_MAX ? h.cmdline_max : BOOT_CMDLINE_MAX - 1);
+	if (h.cmdline_max >= BOOT_CMDLINE_MAX)
+		h.cmdline_max = BOOT_CMDLINE_MAX - 1;
+	if (cmdline > h.cmdline_max)
+		return error_set(E2BIG, "the command line has %zu characters, the kernel '%s' takes %u",
+				 cmdline, src->kernel.path, h.cmdline_max);
 	ret = place_kernel(src, mem, &h, &load);
 	if (ret)
 		return ret;

@@ -98,11 +98,13 @@ static int load_segment(const struct image *kernel, struct guest_memory *mem,
 	if (s->filesz > s->memsz)
 		return broken(kernel, "a segment is larger in the file than in memory");
 	if (s->offset > kernel->size || s->filesz > kernel->size - s->offset)
-		return error_set(ENOEXEC, "the kernel '%s' is truncated: a segment ends at %" PRIu64 ", the file at %zu",
+		return error_set(ENOEXEC, "the kernel '%s' is truncated: a segment ends at %" PRIu64
+					  ", the file at %zu",
 				 kernel->path, s->offset + s->filesz, kernel->size);
 	to = memory_for_kernel(mem, s->paddr, s->memsz);
 	if (!to)
-		return error_set(ENOMEM, "the kernel '%s' wants %" PRIu64 " bytes at %#" PRIx64 ", where a guest of %" PRIu64 "M has no free memory%s",
+		return error_set(ENOMEM, "the kernel '%s' wants %" PRIu64 " bytes at %#" PRIx64
+					 ", where a guest of %" PRIu64 "M has no free memory%s",
 				 kernel->path, s->memsz, s->paddr,
 				 (mem->low_size + mem->high_size) >> 20,
 				 s->paddr >= KERNEL_MIN ? ": give more with --memory" : "");

@@ -6,12 +6,12 @@
 #ifndef UMBRA_BOOT_LAYOUT_H
 #define UMBRA_BOOT_LAYOUT_H
 
-#define BIOS_DATA_AREA		0x00400	/* interrupt vectors and BIOS data, as firmware leaves them */
+#define BIOS_DATA_AREA		0x00400	/* behind the interrupt vectors */
 
 #define BOOT_GDT		0x00500
-#define LOAD_MIN		0x01000	/* the lowest address that a multiboot kernel may be loaded to */
+#define LOAD_MIN		0x01000	/* a multiboot kernel may be loaded from here on */
 #define BOOT_PAGE_TABLES	0x02000	/* six pages */
-#define BOOT_PARAMS		0x10000	/* Linux's boot parameters, or multiboot's, if no kernel is there */
+#define BOOT_PARAMS		0x10000	/* or the multiboot information */
 #define BOOT_PARAMS_SIZE	0x10000
 #define BOOT_CMDLINE		0x20000
 #define BOOT_CMDLINE_MAX	0x10000	/* with the NUL */

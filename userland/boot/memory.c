@@ -44,7 +44,8 @@ int memory_create(struct guest_memory *mem, uint64_t size)
 
 	memset(mem, 0, sizeof(*mem));
 	if (size > host)
-		return error_set(ENOMEM, "%" PRIu64 "M of memory is more than this host has (%" PRIu64 "M)",
+		return error_set(ENOMEM, "%" PRIu64
+					 "M of memory is more than this host has (%" PRIu64 "M)",
 				 size >> 20, host >> 20);
 	mem->low_size = size < MEMORY_HOLE ? size : MEMORY_HOLE;
 	mem->high_size = size - mem->low_size;

@@ -11,7 +11,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define SEARCH		8192	/* the header lies whole in this many bytes, 4-byte aligned */
+#define SEARCH		8192	/* the header lies in these bytes, 4-byte aligned */
 #define MAGIC		0x1badb002
 #define LOADER_MAGIC	0x2badb002
 
@@ -139,7 +139,7 @@ int multiboot_probe(const struct image *kernel)
 {
 	size_t offset;
 
-	return find_header(kernel, &offset) != NULL;
+	return !!find_header(kernel, &offset);
 }
 
 /* The kernel says itself where it wants to go, so that it may be of any format. */
@@ -164,12 +164,14 @@ static int load_by_addresses(const struct image *kernel, const uint8_t *h, size_
 	from = offset - (header - load);
 	size = load_end ? load_end - load : kernel->size - from;
 	if (size > kernel->size - from)
-		return error_set(ENOEXEC, "the kernel '%s' is truncated: its multiboot header promises %" PRIu64 " bytes, it has %zu",
+		return error_set(ENOEXEC, "the kernel '%s' is truncated: %" PRIu64
+					  " bytes were promised in its multiboot header, it has %zu",
 				 kernel->path, from + size, kernel->size);
 	whole = bss_end && bss_end - load > size ? bss_end - load : size;
 	to = memory_for_kernel(mem, load, whole);
 	if (!to)
-		return error_set(ENOMEM, "the kernel '%s' wants to be loaded at %#x to %#" PRIx64 ", where the guest has no free memory",
+		return error_set(ENOMEM, "the kernel '%s' wants to be loaded at %#x to %#" PRIx64
+					 ", where the guest has no free memory",
 				 kernel->path, load, load + whole);
 	memcpy(to, kernel->data + from, size);
 	memset(to + size, 0, whole - size);
@@ -188,7 +190,8 @@ static int place_module(const struct image *image, struct guest_memory *mem, uin
 	*at = align_up(*end, 4096);
 	to = *at < MEMORY_HOLE ? memory_at(mem, *at, image->size) : NULL;
 	if (!to)
-		return error_set(ENOMEM, "the module '%s' does not fit behind the kernel into %" PRIu64 "M of memory: give more with --memory",
+		return error_set(ENOMEM, "the module '%s' does not fit behind the kernel in %"
+					 PRIu64 "M of memory: give more with --memory",
 				 image->path, (mem->low_size + mem->high_size) >> 20);
 	memcpy(to, image->data, image->size);
 	*end = *at + image->size;

@@ -23,7 +23,8 @@
 #define CONTROL_SLP_TYPE(v) ((v) >> 10 & 7)
 #define CONTROL_WRITABLE 0x1c02
 
-#define TIMER_HALF	(1ULL << 31)	/* the timer's event is each change of its highest bit */
+/* The timer's event is each change of its highest bit. */
+#define TIMER_HALF	(1ULL << 31)
 
 struct acpi_pm {
 	pthread_mutex_t lock;

@@ -113,12 +113,12 @@ static inline void timer_cancel(struct timer *timer)
 /* Ticks of a clock of @hz in @ns nanoseconds, and the other way (rounded up). */
 static inline uint64_t ns_to_ticks(uint64_t ns, uint32_t hz)
 {
-	return (uint64_t)((unsigned __int128)ns * hz / NS_PER_SEC);
+	return (uint64_t)((__uint128_t)ns * hz / NS_PER_SEC);
 }
 
 static inline uint64_t ticks_to_ns(uint64_t ticks, uint32_t hz)
 {
-	return (uint64_t)(((unsigned __int128)ticks * NS_PER_SEC + hz - 1) / hz);
+	return (uint64_t)(((__uint128_t)ticks * NS_PER_SEC + hz - 1) / hz);
 }
 
 #endif

@@ -51,8 +51,9 @@ struct i8042 {
 
 static void update_irq(struct i8042 *kbc, bool from_keyboard)
 {
-	irq_line_set(&kbc->irq, from_keyboard && (kbc->status & STATUS_FULL) &&
-				(kbc->ram[0] & CONFIG_IRQ));
+	bool full = kbc->status & STATUS_FULL;
+
+	irq_line_set(&kbc->irq, from_keyboard && full && (kbc->ram[0] & CONFIG_IRQ));
 }
 
 static void answer(struct i8042 *kbc, uint8_t value)

@@ -31,7 +31,8 @@ int umbra_vm_set_memory(struct umbra_vm *vm, unsigned int slot, unsigned int fla
 	};
 
 	if (ioctl(vm->fd, UMBRA_SET_MEMORY, &arg))
-		return error_set(errno, "the module refuses %" PRIu64 " KiB of guest memory at %#" PRIx64 ": %s",
+		return error_set(errno, "the module refuses %" PRIu64
+					" KiB of guest memory at %#" PRIx64 ": %s",
 				 size >> 10, gpa, strerror(errno));
 	return 0;
 }
@@ -41,7 +42,8 @@ int umbra_vm_send_msi(struct umbra_vm *vm, uint64_t address, uint32_t data)
 	struct umbra_msi arg = { .address = address, .data = data };
 
 	if (ioctl(vm->fd, UMBRA_SEND_MSI, &arg))
-		return error_set(errno, "the module refuses an interrupt message (%#" PRIx64 ", %#x): %s",
+		return error_set(errno, "the module refuses an interrupt message (%#" PRIx64
+					", %#x): %s",
 				 address, data, strerror(errno));
 	return 0;
 }

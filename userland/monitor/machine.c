@@ -108,7 +108,7 @@ static int create_vm(struct machine *m)
 	ret = umbra_vm_create(m->umbra, m->config->paging, &m->vm);
 	if (ret)
 		return ret;
-	/* The frame buffer of VGA and the firmware's ROM are RAM here, so low memory is one slot. */
+	/* VGA's frame buffer and the firmware's ROM are RAM here: low memory is one slot. */
 	ret = umbra_vm_set_memory(m->vm, 0, 0, 0, mem->low_size, mem->low);
 	if (!ret && mem->high_size)
 		ret = umbra_vm_set_memory(m->vm, 1, 0, MEMORY_HIGH, mem->high_size, mem->high);

@@ -81,7 +81,8 @@ static void emulation_failed(struct vcpu *vcpu, const struct umbra_run *run)
 	for (i = 0; i < n; i++)
 		snprintf(bytes + 3 * i, 4, " %02x", run->emulation.insn[i]);
 	machine_end(vcpu->machine, MACHINE_EMULATION, 0,
-		    "vCPU %u met an instruction that cannot be emulated, at RIP %#" PRIx64 " in %u-bit code; bytes:%s",
+		    "vCPU %u met an instruction that cannot be emulated, at RIP %#" PRIx64
+		    " in %u-bit code; bytes:%s",
 		    vcpu->id, (uint64_t)run->emulation.rip, run->emulation.mode, bytes);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The arguments of "vmctl run". */
-#include <stdlib.h>
+#include <ctype.h>
 #include <string.h>
 
 #include <umbra/umbra.h>
@@ -47,7 +47,8 @@ static int parse_memory(const char *value, struct machine_config *config)
 		return OPTION_WRONG;
 	}
 	if (config->memory % PAGE) {
-		complain("--memory: '%s' is no whole number of pages: give a multiple of 4K", value);
+		complain("--memory: '%s' is no whole number of pages: give a multiple of 4K",
+			 value);
 		return OPTION_WRONG;
 	}
 	return 0;
@@ -120,11 +121,13 @@ static int parse_module(char *value, struct machine_config *config)
 /* A name becomes a path and a word on command lines one day. */
 static int parse_name(const char *value, struct machine_config *config)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t length = strlen(value);
+	size_t length = strlen(value), i;
+	bool ok = true;
 
-	if (!length || length > NAME_MAX_LENGTH || strspn(value, allowed) != length ||
-	    *value == '.' || *value == '-') {
+	for (i = 0; i < length && ok; i++)
+		ok = isalnum((unsigned char)value[i]) || value[i] == '_' ||
+		     (i > 0 && (value[i] == '.' || value[i] == '-'));
+	if (!length || length > NAME_MAX_LENGTH || !ok) {
 		complain("--name: '%s' is no name: use up to %u letters, digits, '.', '_' and '-', and begin with a letter, digit or '_'",
 			 value, NAME_MAX_LENGTH);
 		return OPTION_WRONG;

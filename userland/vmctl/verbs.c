@@ -68,7 +68,7 @@ void list_verbs(void)
 	puts("Usage: vmctl VERB [ARGUMENT]...\n");
 	for (i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-10s%s\n", verbs[i]->name, verbs[i]->summary);
-	puts("\nA verb may be shortened as long as it is unique. 'vmctl help VERB' tells more about one.");
+	puts("\nA verb may be shortened as long as it is unique. 'vmctl help VERB' explains one.");
 }
 
 void print_help(const struct verb *verb)

@@ -163,7 +163,7 @@ static int check_paging(unsigned int paging)
 			value = '?';
 		close(fd);
 		nested = value == 'Y' || value == '1';
-		if (nested == (paging == UMBRA_PAGING_NESTED))
+		if (paging == (nested ? UMBRA_PAGING_NESTED : UMBRA_PAGING_SHADOW))
 			return 0;
 		return error_set(EOPNOTSUPP, "KVM is loaded for %s paging (%s is %c)",
 				 nested ? "nested" : "shadow", parameters[i], value);

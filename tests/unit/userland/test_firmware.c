@@ -75,7 +75,8 @@ static void roots(void **state)
 	assert_int_equal(sum(rsdt, get32(rsdt + 4)), 0);
 	/* Both list the same. */
 	for (i = 0; i < (get32(rsdt + 4) - 36) / 4; i++)
-		assert_int_equal(get32(rsdt + 36 + 4 * i), get64(at(get64(rsdp + 24)) + 36 + 8 * i));
+		assert_int_equal(get32(rsdt + 36 + 4 * i),
+				 get64(at(get64(rsdp + 24)) + 36 + 8 * i));
 }
 
 static void fadt(void **state)
@@ -206,8 +207,8 @@ static void iasl_agrees(void **state)
 		 path, path, path);
 	out = popen(command, "r");
 	while (fgets(line, sizeof(line), out)) {
-		has_s5 |= strstr(line, "_S5") != NULL;
-		has_uart |= strstr(line, "PNP0501") != NULL;
+		has_s5 |= !!strstr(line, "_S5");
+		has_uart |= !!strstr(line, "PNP0501");
 		if (strstr(line, "Error") && !strstr(line, " 0 Errors"))
 			fail_msg("iasl: %s", line);
 	}
