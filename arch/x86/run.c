@@ -304,7 +304,7 @@ int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu)
 		ret = -EINTR;
 	while (ret > 0) {
 		ret = run_once(vcpu);
-		if (ret > 0 && unlikely(xfer_to_guest_mode_work_pending())) {
+		if (ret > 0 && unlikely(__xfer_to_guest_mode_work_pending())) {
 			if (need_resched())
 				schedule();
 			else

@@ -280,8 +280,9 @@ struct umbra_emul;
  *		page boundary. Everything is checked, on both pages, before the first
  *		byte changes. A naturally aligned write of up to 8 bytes is atomic.
  *		Flags: UMBRA_EMUL_PROBE, _SYSTEM, _BULK
- * @cmpxchg:	if the @len (1, 2, 4, 8 or 16) bytes at @linear equal @old, replace
- *		them by @new, atomically. UMBRA_EMUL_RETRY when they do not. May cross a
+ * @compare_exchange: if the @len (1, 2, 4, 8 or 16) bytes at @linear equal @old,
+ *		replace them by @new, atomically. UMBRA_EMUL_RETRY when they do not.
+ *		(cmpxchg is a macro of the kernel's.) May cross a
  *		page or cache line boundary (a split lock), where the caller may
  *		fall back to something weaker. Permissions as for @write. MMIO: a write.
  *		Flags: UMBRA_EMUL_SYSTEM
@@ -317,8 +318,8 @@ struct umbra_emul_ops {
 		    unsigned int flags);
 	int (*write)(struct umbra_emul *c, u64 linear, const void *data, unsigned int len,
 		     unsigned int flags);
-	int (*cmpxchg)(struct umbra_emul *c, u64 linear, const void *old, const void *new,
-		       unsigned int len, unsigned int flags);
+	int (*compare_exchange)(struct umbra_emul *c, u64 linear, const void *old,
+				const void *new, unsigned int len, unsigned int flags);
 
 	int (*get_segment)(struct umbra_emul *c, unsigned int seg, struct umbra_emul_seg *s);
 	int (*set_segment)(struct umbra_emul *c, unsigned int seg,

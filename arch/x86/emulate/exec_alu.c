@@ -363,7 +363,7 @@ static int cmpxchg_pair(struct umbra_emul *c, unsigned int half)
 	}
 
 	if (locked)
-		ret = c->ops->cmpxchg(c, linear, old, new, 2 * half, 0);
+		ret = c->ops->compare_exchange(c, linear, old, new, 2 * half, 0);
 	else
 		ret = umbra_exec_mem_write(c, linear, new, 2 * half, 0);
 	if (ret)

@@ -133,7 +133,7 @@ int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector
 
 	if (!(s.attr & TYPE_ACCESSED)) {
 		new = old | BIT_ULL(40);
-		ret = c->ops->cmpxchg(c, linear, &old, &new, 8, UMBRA_EMUL_SYSTEM);
+		ret = c->ops->compare_exchange(c, linear, &old, &new, 8, UMBRA_EMUL_SYSTEM);
 		if (ret)
 			return ret;
 		s.attr |= TYPE_ACCESSED;

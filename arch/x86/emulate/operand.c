@@ -309,7 +309,7 @@ int umbra_exec_rmw_end(struct umbra_emul *c, const struct umbra_rmw *m, u64 valu
 	/* Nobody locks across the end of the address space. */
 	if (bytes_before_wrap(c, m->linear, m->size))
 		return UMBRA_EMUL_UNHANDLED;
-	return c->ops->cmpxchg(c, m->linear, &m->value, &value, m->size, 0);
+	return c->ops->compare_exchange(c, m->linear, &m->value, &value, m->size, 0);
 }
 
 /**
