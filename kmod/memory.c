@@ -342,7 +342,8 @@ static unsigned long read_user(void *data, const void __user *uaddr, unsigned in
 }
 
 /* Goes from page to page; stops at the first error. */
-static int guest_access(struct umbra_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len, bool write)
+static int guest_access(struct umbra_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len,
+			bool write)
 {
 	while (len) {
 		unsigned int n = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));

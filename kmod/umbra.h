@@ -85,7 +85,7 @@ struct umbra_slots {
 struct umbra_vm {
 	struct kref ref;
 	struct mm_struct *mm;
-	struct mutex lock;
+	struct mutex lock;	/* see above, as for the other locks */
 
 	struct umbra_slots *slots;
 
@@ -130,7 +130,7 @@ struct umbra_vcpu {
 	unsigned long requests;
 	int cpu;		/* the CPU it is loaded on, or was last */
 
-	struct mutex mutex;
+	struct mutex mutex;	/* see above */
 	struct umbra_run *run;	/* UMBRA_RUN_SIZE bytes, mapped by the monitor */
 	struct rcuwait wait;
 	struct preempt_notifier preempt_notifier;
@@ -145,10 +145,26 @@ void umbra_vm_put(struct umbra_vm *vm);
 int umbra_vm_create_fd(const struct umbra_create_vm *args);
 void umbra_vm_stop(struct umbra_vm *vm);
 void umbra_vm_resume(struct umbra_vm *vm);
+
+/* The vCPU of the lowest id that is *i at least; *i becomes its id. */
+static inline struct umbra_vcpu *umbra_vcpu_from(struct umbra_vm *vm, unsigned int *i)
+{
+	unsigned int end = READ_ONCE(vm->nr_vcpus);
+	struct umbra_vcpu *vcpu;
+
+	for (; *i < end; ++*i) {
+		/* Pairs with the release that publishes a new vCPU. */
+		vcpu = smp_load_acquire(&vm->vcpu[*i]);
+		if (vcpu)
+			return vcpu;
+	}
+	return NULL;
+}
+
 /* Visits every vCPU there is; i is an unsigned int the caller provides. */
 #define umbra_for_each_vcpu(i, vcpu, vm)				\
-	for ((i) = 0; (i) < READ_ONCE((vm)->nr_vcpus); (i)++)		\
-		if (((vcpu) = smp_load_acquire(&(vm)->vcpu[i])))
+	for ((i) = 0, (vcpu) = umbra_vcpu_from(vm, &(i)); (vcpu);	\
+	     (i)++, (vcpu) = umbra_vcpu_from(vm, &(i)))
 
 /* vcpu.c */
 int umbra_vcpu_create_fd(struct umbra_vm *vm, const struct umbra_create_vcpu *args);
@@ -171,6 +187,7 @@ static inline bool umbra_take_request(struct umbra_vcpu *vcpu, int request)
 	if (!test_bit(request, &vcpu->requests))
 		return false;
 	clear_bit(request, &vcpu->requests);
+	/* Pairs with umbra_request(): what it is about is looked at after this. */
 	smp_mb__after_atomic();
 	return true;
 }

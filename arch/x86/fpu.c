@@ -104,8 +104,8 @@ int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
 	area = kvzalloc(size, GFP_KERNEL);
 	if (!area)
 		return -ENOMEM;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->arch.fpu, area, size, vcpu->arch.fpu.fpstate->user_xfeatures,
-				       vcpu->arch.pkru);
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->arch.fpu, area, size,
+				       vcpu->arch.fpu.fpstate->user_xfeatures, vcpu->arch.pkru);
 	if (copy_to_user(u64_to_user_ptr(arg->area), area, size))
 		ret = -EFAULT;
 	kvfree(area);
@@ -208,34 +208,12 @@ void umbra_fpu_exit(struct umbra_vcpu *vcpu)
 		wrmsrl(MSR_IA32_XSS, host_xss);
 }
 
-/* Vector registers are in the CPU, not in the fpstate, while the FPU is loaded. */
-#define VEC_CASES(insn, reg, a, b)					\
-	case 0: asm volatile(insn(reg, 0) : a : b); break;		\
-	case 1: asm volatile(insn(reg, 1) : a : b); break;		\
-	case 2: asm volatile(insn(reg, 2) : a : b); break;		\
-	case 3: asm volatile(insn(reg, 3) : a : b); break;		\
-	case 4: asm volatile(insn(reg, 4) : a : b); break;		\
-	case 5: asm volatile(insn(reg, 5) : a : b); break;		\
-	case 6: asm volatile(insn(reg, 6) : a : b); break;		\
-	case 7: asm volatile(insn(reg, 7) : a : b); break;		\
-	case 8: asm volatile(insn(reg, 8) : a : b); break;		\
-	case 9: asm volatile(insn(reg, 9) : a : b); break;		\
-	case 10: asm volatile(insn(reg, 10) : a : b); break;		\
-	case 11: asm volatile(insn(reg, 11) : a : b); break;		\
-	case 12: asm volatile(insn(reg, 12) : a : b); break;		\
-	case 13: asm volatile(insn(reg, 13) : a : b); break;		\
-	case 14: asm volatile(insn(reg, 14) : a : b); break;		\
-	case 15: asm volatile(insn(reg, 15) : a : b); break;
-
-#define STORE_XMM(reg, n)	"movdqu %%xmm" #n ", %0"
-#define LOAD_XMM(reg, n)	"movdqu %0, %%xmm" #n
-#define STORE_YMM(reg, n)	"vmovdqu %%ymm" #n ", %0"
-#define LOAD_YMM(reg, n)	"vmovdqu %0, %%ymm" #n
-/* VEX forms clear the register above the vector they write. */
-#define LOAD_XMM_ZERO(reg, n)	"vmovdqu %0, %%xmm" #n
-
-typedef u8 xmm_t[16];
-typedef u8 ymm_t[32];
+/* vec.S: vector registers are in the CPU, not in the fpstate, while the FPU is loaded. */
+asmlinkage void umbra_store_xmm(unsigned int reg, void *data);
+asmlinkage void umbra_store_ymm(unsigned int reg, void *data);
+asmlinkage void umbra_load_xmm(unsigned int reg, const void *data);
+asmlinkage void umbra_load_xmm_zero(unsigned int reg, const void *data);
+asmlinkage void umbra_load_ymm(unsigned int reg, const void *data);
 
 /* Registers of the guest are in the CPU from here on. */
 static void vec_begin(void)
@@ -259,11 +237,10 @@ bool umbra_fpu_get_vec(struct umbra_vcpu *vcpu, unsigned int reg, void *data, un
 	if (len == 32 && !(host_xcr0 & XFEATURE_MASK_YMM))
 		return false;
 	vec_begin();
-	if (len == 32) {
-		switch (reg) { VEC_CASES(STORE_YMM, reg, "=m" (*(ymm_t *)data), ) }
-	} else {
-		switch (reg) { VEC_CASES(STORE_XMM, reg, "=m" (*(xmm_t *)data), ) }
-	}
+	if (len == 32)
+		umbra_store_ymm(reg, data);
+	else
+		umbra_store_xmm(reg, data);
 	fpregs_unlock();
 	return reg < 16;
 }
@@ -284,13 +261,12 @@ bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *da
 	if ((len == 32 || zero_upper) && !(host_xcr0 & XFEATURE_MASK_YMM))
 		return false;
 	vec_begin();
-	if (len == 32) {
-		switch (reg) { VEC_CASES(LOAD_YMM, reg, , "m" (*(const ymm_t *)data)) }
-	} else if (zero_upper) {
-		switch (reg) { VEC_CASES(LOAD_XMM_ZERO, reg, , "m" (*(const xmm_t *)data)) }
-	} else {
-		switch (reg) { VEC_CASES(LOAD_XMM, reg, , "m" (*(const xmm_t *)data)) }
-	}
+	if (len == 32)
+		umbra_load_ymm(reg, data);
+	else if (zero_upper)
+		umbra_load_xmm_zero(reg, data);
+	else
+		umbra_load_xmm(reg, data);
 	fpregs_unlock();
 	return reg < 16;
 }

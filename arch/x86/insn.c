@@ -813,8 +813,10 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 		forget(vcpu);
 		return to_user(vcpu);
 	case UMBRA_EMUL_RETRY:
-		/* A string instruction that has not come to its end. */
+		/* A string instruction that has not come to its end; it may be stepped through. */
 		arch->rflags = c->rflags;
+		if (unlikely(c->events & UMBRA_EMUL_EV_STEP))
+			umbra_queue_debug(vcpu, DR_STEP);
 		forget(vcpu);
 		return to_user(vcpu);
 	case UMBRA_EMUL_FAULT:

@@ -61,11 +61,12 @@ void umbra_run_init(void)
 
 static void take_init(struct umbra_vcpu *vcpu)
 {
+	bool bsp = umbra_lapic_get_base(vcpu) & MSR_IA32_APICBASE_BSP;
+
 	clear_bit(UMBRA_INIT_PENDING, &vcpu->arch.async);
 	umbra_vcpu_reset(vcpu, true);
 	/* The bootstrap processor starts at once, the others wait for SIPI (SDM Vol. 3 8.4.2). */
-	WRITE_ONCE(vcpu->arch.mp_state,
-		   umbra_lapic_get_base(vcpu) & MSR_IA32_APICBASE_BSP ? UMBRA_MP_RUNNABLE : UMBRA_MP_WAIT_SIPI);
+	WRITE_ONCE(vcpu->arch.mp_state, bsp ? UMBRA_MP_RUNNABLE : UMBRA_MP_WAIT_SIPI);
 }
 
 static void take_sipi(struct umbra_vcpu *vcpu)
@@ -196,8 +197,9 @@ static bool enter(struct umbra_vcpu *vcpu)
 	 * The guest is a quiescent state to RCU. It asks once in a tick at the
 	 * most, and a tick always ends the guest's turn.
 	 */
-	if (arch->rcu_jiffies != jiffies) {
-		arch->rcu_jiffies = jiffies;
+	now = jiffies;
+	if (arch->rcu_jiffies != now) {
+		arch->rcu_jiffies = now;
 		umbra_rcu_note_guest();
 	}
 	umbra_fpu_enter(vcpu);

@@ -101,7 +101,8 @@ void umbra_arch_exit(void)
 u64 umbra_arch_cap(u32 cap, char *reason)
 {
 	if (!umbra_backend) {
-		strscpy(reason, "the CPU has neither AMD-V nor VT-x, or hides it", UMBRA_REASON_LEN);
+		strscpy(reason, "the CPU has neither AMD-V nor VT-x, or hides it",
+			UMBRA_REASON_LEN);
 		return 0;
 	}
 	switch (cap) {

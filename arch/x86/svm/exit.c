@@ -216,29 +216,11 @@ static int exit_cr(struct umbra_vcpu *vcpu)
 	return umbra_skip_insn(vcpu, length);
 }
 
+/* Who touches one debug register is about to touch more of them, so it gets them all. */
 static int exit_dr(struct umbra_vcpu *vcpu)
 {
-	unsigned int dr = to_vmcb(vcpu)->control.exit_code & 7;
-	bool write = to_vmcb(vcpu)->control.exit_code >= SVM_EXIT_WRITE_DR0;
-	bool long_mode = umbra_code_size(vcpu) == UMBRA_CODE_64;
-	const struct umbra_insn *insn;
-	u64 value;
-	int ret;
-
-	/* The CPU has checked the privilege level, nothing else (15.8.2). */
-	insn = umbra_decode_exit(vcpu, &ret);
-	if (!insn)
-		return ret;
-	if (write) {
-		value = vcpu->arch.gpr[insn->rm];
-		if (umbra_set_dr(vcpu, dr, long_mode ? value : (u32)value))
-			return 1;
-	} else {
-		if (umbra_get_dr(vcpu, dr, &value))
-			return 1;
-		vcpu->arch.gpr[insn->rm] = long_mode ? value : (u32)value;
-	}
-	return umbra_skip_insn(vcpu, insn->length);
+	svm_pass_debug(vcpu, true);
+	return 1;
 }
 
 /* INVLPG of a non-canonical address does nothing; with decode assists EXITINFO1 has it. */

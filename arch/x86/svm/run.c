@@ -55,6 +55,8 @@ void svm_vcpu_put(struct umbra_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	if (unlikely(svm->debug_passed))
+		svm_pass_debug(vcpu, false);
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
 		if (svm->host_tsc_aux != vcpu->arch.msr.tsc_aux)
 			wrmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
@@ -143,6 +145,20 @@ static void load_breakpoints(const struct umbra_vcpu *vcpu)
 	set_debugreg(vcpu->arch.dr[3], 3);
 }
 
+static void save_breakpoints(struct umbra_vcpu *vcpu)
+{
+	unsigned long value;
+
+	get_debugreg(value, 0);
+	vcpu->arch.dr[0] = value;
+	get_debugreg(value, 1);
+	vcpu->arch.dr[1] = value;
+	get_debugreg(value, 2);
+	vcpu->arch.dr[2] = value;
+	get_debugreg(value, 3);
+	vcpu->arch.dr[3] = value;
+}
+
 /* CR8 is V_TPR; the guest may raise it freely from 0, everything else exits. */
 static void load_tpr(struct vmcb *vmcb, u8 tpr)
 {
@@ -179,12 +195,14 @@ void svm_run(struct umbra_vcpu *vcpu)
 		save->cr2 = arch->cr2;
 		svm_dirty(svm->vmcb, SVM_CLEAN_CR2);
 	}
-	if (unlikely(arch->dr7 & DR7_ENABLED))
+	if (unlikely(arch->dr7 & DR7_ENABLED || svm->debug_passed))
 		load_breakpoints(vcpu);
 
 	svm_enter(svm->vmcb_pa, arch->gpr, page_to_phys(c->host));
 
 	/* An exit leaves DR7 disabled, and DR0 to DR3 as the guest had them. */
+	if (unlikely(svm->debug_passed))
+		save_breakpoints(vcpu);
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
@@ -208,6 +226,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	arch->rflags = save->rflags;
 	arch->cr2 = save->cr2;
 	arch->dr6 = save->dr6;
+	arch->dr7 = save->dr7;
 	if (svm_nested(vcpu))
 		arch->cr3 = save->cr3;
 	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))

@@ -77,6 +77,7 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @vmcb_pa: its physical address
  * @asid_generation: that of the ASID in use; 0: take a new one
  * @asid_cpu: CPU whose ASID it is
+ * @debug_passed: the guest has the debug registers to itself until it is put
  * @host_tsc_aux: IA32_TSC_AUX of the CPU it is loaded on
  * @nmi_masked: an NMI has been delivered and no IRET executed since
  * @awaiting_iret: the IRET at @iret_rip has been let through
@@ -91,6 +92,7 @@ struct svm_vcpu {
 	u64 asid_generation;
 	int asid_cpu;
 	u64 host_tsc_aux;
+	bool debug_passed;
 	bool nmi_masked;
 	bool awaiting_iret;
 	bool iret_done;
@@ -161,6 +163,7 @@ void svm_get_code(struct umbra_vcpu *vcpu, struct umbra_code *code);
 void svm_get_table(struct umbra_vcpu *vcpu, bool idt, struct umbra_table *t);
 void svm_set_table(struct umbra_vcpu *vcpu, bool idt, const struct umbra_table *t);
 void svm_update_crs(struct umbra_vcpu *vcpu);
+void svm_pass_debug(struct umbra_vcpu *vcpu, bool pass);
 void svm_update_debug(struct umbra_vcpu *vcpu);
 void svm_set_tsc_offset(struct umbra_vcpu *vcpu, u64 offset);
 int svm_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value);

@@ -8,16 +8,15 @@
 #include <asm/tlbflush.h>
 #include "svm.h"
 
+/* MOV to and from DR0 to DR7: bits 0 to 7 and 16 to 23 of their word. */
+#define ALL_DR_ACCESSES	0x00ff00ffU
+
 /* After RESET (7.8.2, table 7-9). */
 #define PAT_RESET	0x0007040600070406ULL
 
 /* What no guest may do by itself, whatever its paging. */
 static const u16 always_intercepted[] = {
 	INTERCEPT_CR0_WRITE, INTERCEPT_CR4_WRITE,
-	INTERCEPT_DR0_READ, INTERCEPT_DR1_READ, INTERCEPT_DR2_READ, INTERCEPT_DR3_READ,
-	INTERCEPT_DR4_READ, INTERCEPT_DR5_READ, INTERCEPT_DR6_READ, INTERCEPT_DR7_READ,
-	INTERCEPT_DR0_WRITE, INTERCEPT_DR1_WRITE, INTERCEPT_DR2_WRITE, INTERCEPT_DR3_WRITE,
-	INTERCEPT_DR4_WRITE, INTERCEPT_DR5_WRITE, INTERCEPT_DR6_WRITE, INTERCEPT_DR7_WRITE,
 	/* Delivering these can go on for ever, and nothing else would get in. */
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
@@ -47,6 +46,7 @@ static void init_control(struct umbra_vcpu *vcpu)
 	memset(control->intercepts, 0, sizeof(control->intercepts));
 	for (i = 0; i < ARRAY_SIZE(always_intercepted); i++)
 		svm_intercept(vmcb, always_intercepted[i], true);
+	svm_pass_debug(vcpu, false);
 	control->iopm_base_pa = svm_io_permissions();
 	control->msrpm_base_pa = svm_msr_permissions();
 	control->int_ctl = V_INTR_MASKING_MASK;
@@ -324,6 +324,24 @@ void svm_update_crs(struct umbra_vcpu *vcpu)
 	svm_dirty(vmcb, SVM_CLEAN_CR);
 	svm_intercept(vmcb, INTERCEPT_CR0_READ, save->cr0 != arch->cr0);
 	svm_intercept(vmcb, INTERCEPT_CR4_READ, save->cr4 != arch->cr4);
+}
+
+/**
+ * svm_pass_debug() - let the guest access its debug registers without exits
+ * @vcpu: the vCPU, loaded
+ * @pass: or intercept every access again
+ *
+ * DR6 and DR7 are in the VMCB; DR0 to DR3 are the CPU's and are loaded before
+ * each entry and read back after each exit as long as they are passed.
+ */
+void svm_pass_debug(struct umbra_vcpu *vcpu, bool pass)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 *word = &svm->vmcb->control.intercepts[INTERCEPT_DR];
+
+	svm->debug_passed = pass;
+	*word = pass ? 0 : ALL_DR_ACCESSES;
+	svm_dirty(svm->vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
 /**
