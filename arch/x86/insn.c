@@ -103,6 +103,9 @@ static int mmio_read(struct umbra_vcpu *vcpu, gpa_t gpa, void *data, unsigned in
 			m->gpa = gpa;
 			m->len = n;
 			if (!umbra_lapic_claims(vcpu, gpa)) {
+				/* In order: earlier elements of a MOVS may be posted. */
+				if (arch->mmio_writes)
+					return UMBRA_EMUL_IO;
 				arch->mmio_waiting = true;
 				return UMBRA_EMUL_IO;
 			}
