@@ -635,55 +635,53 @@ fail:
 }
 
 /*
- * Most exits are for two or three bytes without prefix, immediate and memory operand:
- * CPUID, HLT, RDMSR, VMMCALL, MOV CR, IN, OUT. They are done here, by few instructions;
+ * Most instructions that come here have no prefix but REX, and no immediate: CPUID,
+ * HLT, RDMSR, VMMCALL, MOV CR, IN and OUT of exits; MOV of MMIO and of page tables. Of
+ * these, too, 15 bytes are nearly always there. They are done here, by few instructions;
  * what is written must be what decode_any() would have written.
  */
 int umbra_decode(struct umbra_insn *insn, const u8 *bytes, unsigned int avail, unsigned int code)
 {
-	unsigned int opcode, attr, map = UMBRA_MAP_1BYTE, length = 1;
+	unsigned int opcode, attr, map = UMBRA_MAP_1BYTE, rex = 0, flags = 0;
+	const u8 *p = bytes;
 
-	if (unlikely(avail < 3))
+	if (unlikely(avail < UMBRA_INSN_MAX))
 		return decode_any(insn, bytes, avail, code);
-	opcode = bytes[0];
+	opcode = *p++;
+	if ((opcode & 0xf0) == 0x40 && code == UMBRA_CODE_64) {
+		rex = opcode & 15;
+		flags = UMBRA_INSN_REX;
+		opcode = *p++;
+	}
 	attr = attr_1byte[opcode];
 	if (opcode == 0x0f) {
-		opcode = bytes[1];
+		opcode = *p++;
 		attr = attr_0f[opcode];
 		map = UMBRA_MAP_0F;
-		length = 2;
 	}
-	if (attr & (ATTR_SPECIAL | ATTR_UNKNOWN | ATTR_I64 | ATTR_GROUP5 | ATTR_IMM))
+	if (unlikely(attr & (ATTR_SPECIAL | ATTR_UNKNOWN | ATTR_I64 | ATTR_GROUP5 | ATTR_IMM)) ||
+	    code == UMBRA_CODE_16)
 		return decode_any(insn, bytes, avail, code);
-	insn->flags = 0;
-	if (attr & ATTR_MODRM) {
-		unsigned int modrm = bytes[length];
 
-		if (modrm < 0xc0)
-			return decode_any(insn, bytes, avail, code);
-		insn->modrm = modrm;
-		insn->reg = (modrm >> 3) & 7;
-		insn->rm = modrm & 7;
-		insn->flags = UMBRA_INSN_MODRM;
-		length++;
-	}
-
-	insn->length = length;
 	insn->map = map;
 	insn->opcode = opcode;
 	insn->adsize = code;
 	insn->code = code;
-	insn->rex = 0;
+	insn->rex = rex;
 	insn->rep = 0;
 	insn->seg = UMBRA_EMUL_DS;
+	insn->flags = flags;
 	insn->attr = attr;
 	insn->disp = 0;
+	insn->opsize = 4;
 	if (attr & ATTR_BYTE)
 		insn->opsize = 1;
-	else if (code == UMBRA_CODE_64 && (attr & (ATTR_D64 | ATTR_F64 | ATTR_REGONLY)))
+	else if (code == UMBRA_CODE_64 &&
+		 ((rex & UMBRA_REX_W) || (attr & (ATTR_D64 | ATTR_F64 | ATTR_REGONLY))))
 		insn->opsize = 8;
-	else
-		insn->opsize = code == UMBRA_CODE_16 && !(attr & ATTR_REGONLY) ? 2 : 4;
+	if (attr & ATTR_MODRM)
+		p = take_modrm(insn, p, bytes + UMBRA_INSN_MAX, attr, true);
+	insn->length = p - bytes;
 	return 0;
 }
 

@@ -227,6 +227,7 @@ static bool check_mode(const struct mode *mode, unsigned int cases)
 		int ret, avail;
 
 		make_bytes(bytes);
+		memset(&insn, 0, sizeof(insn));
 		ret = umbra_decode(&insn, bytes, sizeof(bytes), mode->code);
 		if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, bytes, sizeof(bytes), &z, ops))) {
 			/* It knows what is undefined in groups and prefixes, we need not. */
@@ -252,6 +253,15 @@ static bool check_mode(const struct mode *mode, unsigned int cases)
 			ret = umbra_decode(&again, bytes, avail, mode->code);
 			if (ret != -EAGAIN)
 				what = "result for too few bytes";
+		}
+		/* Nothing depends on what comes behind it. */
+		if (!what) {
+			struct umbra_insn again;
+
+			memset(&again, 0, sizeof(again));
+			ret = umbra_decode(&again, bytes, insn.length, mode->code);
+			if (ret || memcmp(&again, &insn, sizeof(insn)))
+				what = "result for just enough bytes";
 		}
 		if (!what)
 			continue;
