@@ -12,7 +12,8 @@ ulong mem_top;
 static ulong mem_next;
 
 static const char *test_name = "start";
-static const char *tcg_reason;
+static const char *known_reason;
+static bool known_here;
 static char first_failure[256], skip_reason[128];
 static int failures, passed, failed, skipped;
 
@@ -207,20 +208,26 @@ const char *option(const char *key)
 	return NULL;
 }
 
-static bool on_tcg(void)
+static bool bare_qemu(void)
 {
-	const char *host = option("host");
-	struct cpuid c = cpuid(0x40000000, 0);
-
-	if (host)
-		return !strncmp(host, "tcg", 3);
-	return HAS_HYPERVISOR && c.b == 0x54474354;	/* "TCGT" */
+	return !option("host") && HAS_HYPERVISOR &&
+	       cpuid(0x40000000, 0).b == 0x54474354;	/* "TCGT" */
 }
 
 bool known_on_tcg(const char *why)
 {
-	tcg_reason = why;
-	return on_tcg();
+	const char *host = option("host");
+
+	known_reason = why;
+	known_here = host ? !strncmp(host, "tcg", 3) : bare_qemu();
+	return known_here;
+}
+
+bool known_on_qemu(const char *why)
+{
+	known_reason = why;
+	known_here = bare_qemu();
+	return known_here;
 }
 
 /*
@@ -256,12 +263,12 @@ static void run_one(const struct test *t)
 
 	test_name = t->name;
 	failures = 0;
-	tcg_reason = NULL;
+	known_here = false;
 	skip_reason[0] = 0;
 	t->run();
 	mem_release(mark);
-	if (failures && tcg_reason && on_tcg()) {
-		print("SKIP %s: QEMU's TCG is wrong: %s (%s)\n", t->name, tcg_reason, first_failure);
+	if (failures && known_here) {
+		print("SKIP %s: QEMU is wrong: %s (%s)\n", t->name, known_reason, first_failure);
 		skipped++;
 	} else if (failures) {
 		if (failures > 1)

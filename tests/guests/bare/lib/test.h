@@ -51,6 +51,9 @@ void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 bool known_on_tcg(const char *why);
 
+/* The same for a fault of QEMU's devices or board: an excuse on its bare machine only. */
+bool known_on_qemu(const char *why);
+
 /* Whether the running test has failed so far. */
 bool test_failed(void);
 
