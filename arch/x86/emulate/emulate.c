@@ -127,6 +127,7 @@ static const umbra_exec_fn exec_0f[256] = {
 	[0xb6 ... 0xb7] = umbra_exec_movx,
 	[0xb9] = umbra_exec_undefined,
 	[0xba ... 0xbb] = umbra_exec_bit,
+	[0xbc ... 0xbd] = umbra_exec_bit_scan,
 	[0xbe ... 0xbf] = umbra_exec_movx,
 	[0xc0 ... 0xc1] = umbra_exec_xadd,
 	[0xc3] = umbra_exec_movnti,

@@ -232,6 +232,7 @@ int umbra_exec_imul3(struct umbra_emul *c);
 int umbra_exec_shift(struct umbra_emul *c);
 int umbra_exec_shift_double(struct umbra_emul *c);
 int umbra_exec_bit(struct umbra_emul *c);
+int umbra_exec_bit_scan(struct umbra_emul *c);
 
 /* exec_move.c */
 int umbra_exec_mov_rm_r(struct umbra_emul *c);

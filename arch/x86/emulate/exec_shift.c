@@ -246,3 +246,29 @@ int umbra_exec_bit(struct umbra_emul *c)
 	umbra_exec_set_flags(c, X86_EFLAGS_CF, flag(m.value & bit, X86_EFLAGS_CF));
 	return UMBRA_EMUL_DONE;
 }
+
+/*
+ * 0f bc, bd: BSF, BSR. (With f3 they are TZCNT and LZCNT, if CPUID says so.) A source
+ * of zero leaves the target alone, as the APM says and Intel's CPUs do.
+ */
+int umbra_exec_bit_scan(struct umbra_emul *c)
+{
+	unsigned int size = c->insn.opsize;
+	u64 value, number;
+	int ret;
+
+	if (c->insn.rep == 0xf3)
+		return UMBRA_EMUL_UNHANDLED;
+	ret = umbra_exec_rm_read(c, size, &value);
+	if (ret)
+		return ret;
+	if (value) {
+		if (c->insn.opcode & 1)
+			number = 63 - __builtin_clzll(value);
+		else
+			number = __builtin_ctzll(value);
+		umbra_exec_set_reg(c, c->insn.reg, size, number);
+	}
+	umbra_exec_set_flags(c, X86_EFLAGS_ZF, flag(!value, X86_EFLAGS_ZF));
+	return UMBRA_EMUL_DONE;
+}

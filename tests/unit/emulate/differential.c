@@ -572,7 +572,7 @@ static u64 undefined_flags(const struct test *x, const struct umbra_insn *insn)
 	u64 flags = strict ? 0 : x->t->undefined;
 	unsigned int count;
 
-	if (!(x->t->flags & T_MODRM) || !(flags & X86_EFLAGS_OF) || flags == BITS || flags == DIV)
+	if (flags != SHIFT && flags != ROTATE)
 		return flags;
 	/* Shifts by one define OF. */
 	if (x->t->flags & T_IMM8)

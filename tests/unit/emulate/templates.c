@@ -87,6 +87,7 @@ const struct template templates[] = {
 	BITTEST("bts", 0xab, 5),
 	BITTEST("btr", 0xb3, 6),
 	BITTEST("btc", 0xbb, 7),
+	{ "bsf/bsr", CALL, 1, 0xbc, 0xbd, -1, 0, RM | T_NOREP, BITS | X86_EFLAGS_CF },
 	{ "0f ba /0../3", CALL, 1, 0xba, 0, 2, 0, RM | T_IMM8, 0 },
 
 	{ "mov r/m, r", CALL, 0, 0x88, 0x89, -1, 0, RMW, 0 },
