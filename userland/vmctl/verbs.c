@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "vmctl.h"
@@ -16,14 +17,15 @@ static const struct verb * const verbs[] = {
 
 void complain(const char *fmt, ...)
 {
+	char line[1024];
 	va_list ap;
 
-	fflush(stdout);
-	fputs("vmctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	/* What was printed before comes before; and in one piece, whoever else writes there. */
+	fflush(stdout);
+	dprintf(STDERR_FILENO, "vmctl: %s\n", line);
 }
 
 static void complain_ambiguous(const char *name)
