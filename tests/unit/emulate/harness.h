@@ -82,7 +82,7 @@ enum {
 extern struct segment segments[NR_SEGMENTS];
 extern u8 initial_data[DATA_SIZE + HIGH_SIZE];
 extern u8 *code_alias;
-extern bool native_la57, native_avx;
+extern bool native_la57, native_avx, native_compat;
 
 void native_setup(void);
 void native_run(struct cpu *cpu, bool step, struct outcome *out);

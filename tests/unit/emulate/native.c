@@ -38,7 +38,7 @@
 
 u8 initial_data[DATA_SIZE + HIGH_SIZE];
 u8 *code_alias;
-bool native_la57, native_avx;
+bool native_la57, native_avx, native_compat;
 
 static struct cpu *current_cpu;
 static struct outcome *current_out;
@@ -243,7 +243,7 @@ static void map_code(void)
 	close(fd);
 }
 
-static void set_ldt(unsigned int i)
+static bool set_ldt(unsigned int i)
 {
 	const struct umbra_emul_seg *s = &segments[i].seg;
 	struct user_desc d = {
@@ -257,10 +257,20 @@ static void set_ldt(unsigned int i)
 		.useable = 1,
 	};
 
-	if (syscall(SYS_modify_ldt, 1, &d, sizeof(d))) {
-		perror("emulate: modify_ldt");
-		exit(1);
+	return syscall(SYS_modify_ldt, 1, &d, sizeof(d)) == 0;
+}
+
+/* Does the kernel let us make segments, and is its own for 32-bit code there? */
+static bool probe_compat(void)
+{
+	unsigned int i, rights = 0;
+
+	for (i = 0; i < NR_SEGMENTS; i++) {
+		if (!set_ldt(i))
+			return false;
 	}
+	asm("larl %1, %0" : "+r" (rights) : "r" (0x23));
+	return rights & 0x8000;
 }
 
 /* With five levels the address 2^47 is canonical, though nothing is mapped there. */
@@ -313,8 +323,7 @@ void native_setup(void)
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &sa, NULL);
 
-	for (i = 0; i < NR_SEGMENTS; i++)
-		set_ldt(i);
+	native_compat = probe_compat();
 	syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
 	native_la57 = probe_la57();
 	native_avx = probe_avx();
