@@ -81,28 +81,20 @@ int umbra_exec_pop_rm(struct umbra_emul *c)
 /* 07, 17, 1f, 0f a1, 0f a9: POP of a segment register */
 int umbra_exec_pop_seg(struct umbra_emul *c)
 {
-	unsigned int size = c->insn.opsize;
-	u64 value;
+	unsigned int size = c->insn.opsize, seg = opcode_seg(c);
+	u64 value, rsp = c->gpr[UMBRA_EMUL_RSP];
 	int ret;
 
 	ret = umbra_exec_pop(c, size, &value);
 	if (ret)
 		return ret;
-	/* The width of the stack pointer is the old segment's: compute it first. */
-	if (opcode_seg(c) == UMBRA_EMUL_SS) {
-		u64 rsp = c->gpr[UMBRA_EMUL_RSP];
-
-		umbra_exec_add_sp(c, size);
-		ret = umbra_exec_load_segment(c, UMBRA_EMUL_SS, value);
-		if (ret)
-			c->gpr[UMBRA_EMUL_RSP] = rsp;
-		else
-			c->events |= UMBRA_EMUL_EV_MOVSS;
-		return ret;
-	}
-	ret = umbra_exec_load_segment(c, opcode_seg(c), value);
-	if (!ret)
-		umbra_exec_add_sp(c, size);
+	/* The old SS says how wide its stack pointer is: before it is replaced. */
+	umbra_exec_add_sp(c, size);
+	ret = umbra_exec_load_segment(c, seg, value);
+	if (ret)
+		c->gpr[UMBRA_EMUL_RSP] = rsp;
+	else if (seg == UMBRA_EMUL_SS)
+		c->events |= UMBRA_EMUL_EV_MOVSS;
 	return ret;
 }
 
