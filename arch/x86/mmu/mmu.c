@@ -332,6 +332,9 @@ int umbra_mmu_load_pdptes(struct umbra_vcpu *vcpu, u64 cr3)
 	if (umbra_guest_read(vcpu, cr3 & GENMASK_ULL(31, 5), pdpte, sizeof(pdpte)))
 		return 1;
 	for (i = 0; i < 4; i++) {
+		/* Some CPUs that walk these tables themselves leave an accessed bit there. */
+		if (umbra_mmu_is_nested(vcpu->vm))
+			pdpte[i] &= ~f->accessed;
 		if ((pdpte[i] & f->present) && (pdpte[i] & reserved))
 			return 1;
 	}

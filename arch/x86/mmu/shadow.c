@@ -76,6 +76,9 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
 		if (page->role.word == role.word) {
 			if (page->unsync)
 				umbra_sync_gfn(vcpu, gfn);
+			/* No load of CR3 has reached what is below while nothing led here. */
+			if (page->unsync_children)
+				umbra_sync_root(vcpu, page);
 			umbra_mmu_count(vcpu, PAGES_REUSED);
 			return page;
 		}
@@ -267,8 +270,12 @@ static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
 	unsigned int index;
 	int goal;
 
-	if (!umbra_shadow_root_valid(vcpu) ||
-	    umbra_notifier_retry(vm, fault->host.seq, fault->host.hva))
+	if (!umbra_shadow_root_valid(vcpu)) {
+		/* It may have been zapped before it became the current one. */
+		umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
+		return MAP_RETRY;
+	}
+	if (umbra_notifier_retry(vm, fault->host.seq, fault->host.hva))
 		return MAP_RETRY;
 	page = root->page[root->role.level == 2 ? (fault->gva >> 30) & 3 : 0];
 	if (!page)

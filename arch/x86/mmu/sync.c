@@ -298,7 +298,8 @@ static void collect(struct umbra_vm *vm, struct umbra_mmu_page *page, struct lis
  * @vcpu: the vCPU
  * @root: the root page
  *
- * The guest has loaded CR3, or flushed its TLB in another way.
+ * The guest has loaded CR3, or flushed its TLB in another way; or the page is
+ * about to be linked again.
  */
 void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
 {

@@ -150,10 +150,12 @@ bool umbra_walk_gva(struct umbra_vcpu *vcpu, gva_t gva, u32 access, struct umbra
 
 	in.addr = gva;
 	in.root = vcpu->arch.cr3;
-	/* With nested paging AMD CPUs read the directory pointers when needed (APM Vol. 2 15.25.10). */
 	in.pdpte = NULL;
-	if (mmu->paging.id == UMBRA_FORMAT_PAE && !umbra_mmu_is_nested(vcpu->vm))
-		in.pdpte = vcpu->arch.pdpte;
+	if (mmu->paging.id == UMBRA_FORMAT_PAE) {
+		/* With nested paging AMD CPUs read them when needed (APM Vol. 2 15.25.10). */
+		if (!umbra_mmu_is_nested(vcpu->vm) || !umbra_mmu_load_pdptes(vcpu, vcpu->arch.cr3))
+			in.pdpte = vcpu->arch.pdpte;
+	}
 	in.access = access;
 	in.pkru = vcpu->arch.pkru;
 	/* SDM Vol. 3 4.6.1: AC lifts SMAP for explicit accesses only. */
