@@ -246,7 +246,7 @@ void umbra_mark_dirty(struct umbra_slot *slot, gfn_t gfn)
  * * -EINVAL	- flags, or the buffer is not of the slot's size
  * * -ENOENT	- no such slot, or it has no dirty log
  * * -ENOMEM	- no memory for a copy of the bitmap
- * * -EFAULT	- bad address; the log was cleared, every page counts as clean
+ * * -EFAULT	- bad address; the log is as it was
  */
 int umbra_memory_get_dirty(struct umbra_vm *vm, const struct umbra_dirty_log *log)
 {

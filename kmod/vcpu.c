@@ -146,14 +146,14 @@ void umbra_vm_kick_and_wait(struct umbra_vm *vm, int request)
 }
 
 /*
- * Stay out while the VM is stopped. The mutex is not held on return if a
- * signal ended the wait.
+ * Stay out while the VM is stopped, which is never for long. Only a fatal signal
+ * ends the wait; the mutex is not held on return then.
  */
 static int vcpu_lock(struct umbra_vcpu *vcpu)
 {
 	int ret;
 
-	ret = wait_event_interruptible(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping));
+	ret = wait_event_killable(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping));
 	if (ret)
 		return -EINTR;
 	return mutex_lock_killable(&vcpu->mutex);

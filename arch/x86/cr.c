@@ -219,27 +219,44 @@ u64 umbra_xcr0_allowed(struct umbra_vcpu *vcpu)
 }
 
 /**
+ * umbra_xcr0_valid() - would XSETBV take this value?
+ * @vcpu: the vCPU
+ * @value: for XCR0
+ *
+ * Return: false if it would give #GP(0), by SDM Vol. 1 13.3.
+ */
+bool umbra_xcr0_valid(struct umbra_vcpu *vcpu, u64 value)
+{
+	if (!(value & XFEATURE_MASK_FP) ||
+	    value & ~(umbra_xcr0_allowed(vcpu) | XFEATURE_MASK_FP))
+		return false;
+	if (value & XFEATURE_MASK_YMM && !(value & XFEATURE_MASK_SSE))
+		return false;
+	if (!!(value & XFEATURE_MASK_BNDREGS) != !!(value & XFEATURE_MASK_BNDCSR))
+		return false;
+	return !(value & XFEATURE_MASK_AVX512) ||
+	       (value & (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM)) ==
+	       (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM);
+}
+
+/**
  * umbra_set_xcr0() - XSETBV to XCR0
  * @vcpu: the vCPU, loaded
  * @value: what the guest writes
  *
- * Return: 0, or 1 for #GP(0), by SDM Vol. 1 13.3.
+ * Return: 0, or 1 for #GP(0).
  */
 int umbra_set_xcr0(struct umbra_vcpu *vcpu, u64 value)
 {
-	if (!(value & XFEATURE_MASK_FP) || value & ~umbra_xcr0_allowed(vcpu))
-		return 1;
-	if (value & XFEATURE_MASK_YMM && !(value & XFEATURE_MASK_SSE))
-		return 1;
-	if (!!(value & XFEATURE_MASK_BNDREGS) != !!(value & XFEATURE_MASK_BNDCSR))
-		return 1;
-	if (value & XFEATURE_MASK_AVX512 &&
-	    (value & (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM)) !=
-	    (XFEATURE_MASK_AVX512 | XFEATURE_MASK_YMM))
+	if (!umbra_xcr0_valid(vcpu, value))
 		return 1;
 	vcpu->arch.xcr0 = value;
 	return 0;
 }
+
+/* Four bits for each breakpoint: what is watched, and how many bytes. */
+#define DR7_CONTROL_SHIFT	16
+#define DR7_RW_IO		2
 
 #define DR7_RESERVED_ONE	0x400ULL
 #define DR6_RESERVED_ONE	0xffff0ff0ULL
@@ -255,6 +272,35 @@ static int canonical_dr(struct umbra_vcpu *vcpu, int *dr)
 		*dr += 2;
 	}
 	return *dr > 7;
+}
+
+/**
+ * umbra_check_io_breakpoints() - a port has been accessed in software
+ * @vcpu: the vCPU, loaded
+ * @port: first port
+ * @size: 1, 2 or 4 bytes
+ *
+ * Raises #DB, a trap, if an I/O breakpoint matches (SDM Vol. 3 17.2.5). The CPU
+ * does not do so when the access exits instead.
+ */
+void umbra_check_io_breakpoints(struct umbra_vcpu *vcpu, u16 port, unsigned int size)
+{
+	u64 dr7 = vcpu->arch.dr7, hit = 0;
+	int i;
+
+	if (likely(!(dr7 & DR7_ENABLED)) || !(vcpu->arch.cr4 & X86_CR4_DE))
+		return;
+	for (i = 0; i < 4; i++) {
+		u64 control = dr7 >> (DR7_CONTROL_SHIFT + 4 * i);
+		u64 len = (control >> 2 & 3) + 1;
+		u64 start = vcpu->arch.dr[i] & ~(len - 1);
+
+		if (dr7 >> 2 * i & 3 && (control & 3) == DR7_RW_IO &&
+		    start < port + size && port < start + len)
+			hit |= BIT(i);
+	}
+	if (hit)
+		umbra_queue_debug(vcpu, hit);
 }
 
 /**

@@ -402,6 +402,10 @@ int umbra_event_check(const struct umbra_events *ev)
 		if (flags & UMBRA_EVENT_EXCEPTION_PAYLOAD &&
 		    ev->exception_vector != X86_TRAP_PF && ev->exception_vector != X86_TRAP_DB)
 			return -EINVAL;
+		/* It is or-ed into DR6, whose upper half must be zero. */
+		if (flags & UMBRA_EVENT_EXCEPTION_PAYLOAD &&
+		    ev->exception_vector == X86_TRAP_DB && ev->exception_payload >> 32)
+			return -EINVAL;
 	}
 	if (flags & UMBRA_EVENT_INTERRUPT_SOFT && !(flags & UMBRA_EVENT_INTERRUPT_INJECTED))
 		return -EINVAL;

@@ -557,6 +557,7 @@ static void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, un
 	run->io.direction = direction;
 	run->io.size = size;
 	run->io.count = count;
+	umbra_check_io_breakpoints(vcpu, port, size);
 	vcpu->arch.stat[UMBRA_STAT_PIO_EXITS]++;
 }
 
@@ -788,6 +789,21 @@ static void forget(struct umbra_vcpu *vcpu)
 	vcpu->arch.mmio_reads = 0;
 	vcpu->arch.mmio_next = 0;
 	vcpu->arch.pio_done = 0;
+}
+
+/**
+ * umbra_forget_exit() - user space need not answer its last exit any more
+ * @vcpu: the vCPU
+ *
+ * For when the state that the exit belongs to is replaced.
+ */
+void umbra_forget_exit(struct umbra_vcpu *vcpu)
+{
+	forget(vcpu);
+	vcpu->arch.complete = NULL;
+	vcpu->arch.mmio_writes = 0;
+	vcpu->arch.mmio_write_next = 0;
+	vcpu->arch.pio_posted = false;
 }
 
 /**

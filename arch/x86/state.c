@@ -66,7 +66,7 @@ void umbra_vcpu_reset(struct umbra_vcpu *vcpu, bool init)
 	memset(&arch->interrupt, 0, sizeof(arch->interrupt));
 	arch->nmi_injected = false;
 	clear_bit(UMBRA_NMI_LATCHED, &arch->async);
-	arch->complete = NULL;
+	umbra_forget_exit(vcpu);
 	if (!init)
 		arch->xcr0 = XFEATURE_MASK_FP;
 
@@ -198,8 +198,8 @@ static int check_sregs(struct umbra_vcpu *vcpu, const struct umbra_sregs *s)
 		return -EINVAL;
 	if (!crs_ok(vcpu, s))
 		return -EINVAL;
-	if (s->xcr0 != vcpu->arch.xcr0 &&
-	    (!(s->xcr0 & XFEATURE_MASK_FP) || s->xcr0 & ~(umbra_xcr0_allowed(vcpu) | 1)))
+	/* The module itself will load it; what a guest got past the CPU is valid, too. */
+	if (s->xcr0 != vcpu->arch.xcr0 && !umbra_xcr0_valid(vcpu, s->xcr0))
 		return -EINVAL;
 	return umbra_lapic_base_valid(vcpu, s->apic_base) ? 0 : -EINVAL;
 }
@@ -221,7 +221,7 @@ static void set_sregs(struct umbra_vcpu *vcpu, const struct umbra_sregs *s)
 	/* Also takes the base of the local APIC, whose mode CR8 depends on. */
 	umbra_lapic_set_base(vcpu, s->apic_base, true);
 	umbra_lapic_set_cr8(vcpu, s->cr8);
-	arch->xcr0 = s->xcr0 ?: XFEATURE_MASK_FP;
+	arch->xcr0 = s->xcr0;
 	umbra_backend->update_crs(vcpu);
 	if (s->flags & UMBRA_SREGS_PDPTES)
 		memcpy(arch->pdpte, s->pdpte, sizeof(arch->pdpte));
@@ -286,7 +286,7 @@ int umbra_state_set(struct umbra_vcpu *vcpu, const struct umbra_state *st)
 	if (st->groups & UMBRA_STATE_EVENTS)
 		umbra_event_set(vcpu, &st->events);
 	/* What user space was asked for belongs to the state that is gone. */
-	vcpu->arch.complete = NULL;
+	umbra_forget_exit(vcpu);
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
 	return 0;
 }

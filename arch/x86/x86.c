@@ -501,7 +501,8 @@ static long translate_gva(struct umbra_vcpu *vcpu, struct umbra_translate __user
 
 	if (copy_from_user(&tr, arg, sizeof(tr)))
 		return -EFAULT;
-	if (tr.flags & ~(UMBRA_TRANSLATE_WRITE | UMBRA_TRANSLATE_USER | UMBRA_TRANSLATE_FETCH))
+	if (tr.flags & ~(UMBRA_TRANSLATE_WRITE | UMBRA_TRANSLATE_USER | UMBRA_TRANSLATE_FETCH) ||
+	    !umbra_is_canonical(vcpu, tr.gva))
 		return -EINVAL;
 	if (tr.flags & UMBRA_TRANSLATE_WRITE)
 		access |= X86_PF_WRITE;

@@ -192,6 +192,7 @@ int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length);
 /* insn.c: instructions behind exits, decoded or executed in software */
 const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
 int umbra_emulate_exit(struct umbra_vcpu *vcpu);
+void umbra_forget_exit(struct umbra_vcpu *vcpu);
 bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u16 opcode);
 unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
 int umbra_cpl(struct umbra_vcpu *vcpu);
@@ -215,8 +216,10 @@ int umbra_set_cr3(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_cr4(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_efer(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_xcr0(struct umbra_vcpu *vcpu, u64 value);
+bool umbra_xcr0_valid(struct umbra_vcpu *vcpu, u64 value);
 int umbra_get_dr(struct umbra_vcpu *vcpu, int dr, u64 *value);
 int umbra_set_dr(struct umbra_vcpu *vcpu, int dr, u64 value);
+void umbra_check_io_breakpoints(struct umbra_vcpu *vcpu, u16 port, unsigned int size);
 u64 umbra_cr4_allowed(struct umbra_vcpu *vcpu);
 u64 umbra_efer_allowed(struct umbra_vcpu *vcpu);
 u64 umbra_xcr0_allowed(struct umbra_vcpu *vcpu);
