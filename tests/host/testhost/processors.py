@@ -25,6 +25,7 @@ class Machine:
     memory: str
     smp: int
     count: bool
+    parallel: bool
     cpu_model: str
     log: Path
     errors: Path

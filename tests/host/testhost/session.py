@@ -23,6 +23,7 @@ TIMED_OUT = 124
 HOST_FAILED = 125
 ESCAPE = 0x1d  # Ctrl-], as telnet has it
 LOG_TAIL = 40
+GRACE = 20  # seconds that a host lives on after it said that it hangs
 
 # The kernel's log starts with what is a warning or worse and is complete once
 # init runs. Time comes from the TSC, which the emulator keeps in step on all
@@ -47,7 +48,8 @@ class Log:
         self.text = ""
 
     def follow(self):
-        """Take in what is new."""
+        """Take in what is new; return it."""
+        new = ""
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as f:
             f.seek(self._at)
             new = f.read()
@@ -60,6 +62,7 @@ class Log:
             if self._show and new:
                 sys.stderr.write(new)
                 sys.stderr.flush()
+        return new
 
     def tail(self, around=None):
         """Return the end of the log, or what surrounds a line of it."""
@@ -185,7 +188,8 @@ class Session:
                 return
             if now - log_at >= 0.2:
                 log_at = now
-                self._log.follow()
+                if splat.hangs(self._log.follow()):
+                    deadline = min(deadline or now + GRACE, now + GRACE)
             ready = select.select(wanted, [], [], 0.2)[0]
             if self._channel in ready:
                 frames = self._channel.receive()
@@ -239,6 +243,7 @@ def _prepare(options, directory, line):
     directory = Path(directory)
     return processors.Machine(
         kernel=kernel, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
+        parallel=options.parallel,
         append=" ".join([APPEND, *options.append]), cpu_model=options.cpu_model,
         log=directory / "log", errors=directory / "errors", line=line)
 

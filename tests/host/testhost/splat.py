@@ -20,6 +20,10 @@ _SIGNS = (
 )
 _SPLAT = re.compile("|".join(_SIGNS))
 
+# After these, what runs on the host need not end any more.
+_HANGS = re.compile(r"detected( expedited)? stalls|self-detected stall|soft lockup|hard LOCKUP|"
+                    r"blocked for more than \d+ seconds")
+
 # Faults of user programs carry words of kernel faults.
 _HARMLESS = re.compile(r"^traps: |segfault at ")
 _STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?")
@@ -32,3 +36,8 @@ def find(text):
         if _SPLAT.search(line) and not _HARMLESS.search(line):
             return line.strip()
     return None
+
+
+def hangs(text):
+    """Tell whether a part of a kernel log says that something hangs."""
+    return bool(_HANGS.search(text))

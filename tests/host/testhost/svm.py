@@ -8,6 +8,11 @@ from .cache import HostError
 
 NAME = "svm"
 CPU_MODEL = "max,la57=off"
+
+# One thread emulates all CPUs in turn, unless told otherwise. With one for each,
+# QEMU before 8.1 translates code without a lock while another CPU may be
+# patching it, and then runs the old code for ever: Linux, which patches its
+# scheduler when a first VM is made, hangs or dies of an int3 every few boots.
 SMP = 2
 
 # With these, an instruction is a nanosecond and nothing depends on real time:
@@ -25,7 +30,8 @@ def start(machine):
     if not qemu:
         raise HostError("qemu-system-x86_64 is missing: run 'scripts/deps host'")
     # The emulator ends with this program, however that ends.
-    args = ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config", "-accel", "tcg", "-M", "q35",
+    args = ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config", "-M", "q35",
+            "-accel", "tcg,thread=" + ("multi" if machine.parallel else "single"),
             "-cpu", machine.cpu_model or CPU_MODEL, "-m", machine.memory,
             "-display", "none", "-no-reboot",
             "-kernel", machine.kernel.vmlinux, "-initrd", machine.initrd,
