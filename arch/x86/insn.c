@@ -153,9 +153,10 @@ static unsigned int in_page(u64 linear, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
 }
 
-static u64 wrap(struct umbra_emul *c, u64 linear)
+/* Outside 64-bit code addresses wrap at 4 GiB; those of descriptor tables do not. */
+static u64 wrap(struct umbra_emul *c, u64 linear, unsigned int flags)
 {
-	return c->code == UMBRA_CODE_64 ? linear : (u32)linear;
+	return c->code == UMBRA_CODE_64 || flags & UMBRA_EMUL_SYSTEM ? linear : (u32)linear;
 }
 
 static int emul_read(struct umbra_emul *c, u64 linear, void *data, unsigned int len,
@@ -186,7 +187,7 @@ static int emul_read(struct umbra_emul *c, u64 linear, void *data, unsigned int 
 			ret = mmio_read(vcpu, gpa, data, n);
 		if (ret)
 			return ret;
-		linear = wrap(c, linear + n);
+		linear = wrap(c, linear + n, flags);
 		data += n;
 		len -= n;
 	}
@@ -219,7 +220,7 @@ static int emul_write(struct umbra_emul *c, u64 linear, const void *data, unsign
 	/* At most 512 bytes, so at most two pages; both are checked before either is written. */
 	ret = translate(c, linear, access, &gpa);
 	if (!ret && n < len)
-		ret = translate(c, wrap(c, linear + n), access, &second);
+		ret = translate(c, wrap(c, linear + n, flags), access, &second);
 	if (ret || flags & UMBRA_EMUL_PROBE)
 		return ret;
 	if (flags & UMBRA_EMUL_BULK &&
@@ -379,6 +380,12 @@ static int emul_set_segment(struct umbra_emul *c, unsigned int seg, const struct
 		.attr = s->attr,
 	};
 
+	if (seg == UMBRA_EMUL_GDTR || seg == UMBRA_EMUL_IDTR) {
+		struct umbra_table table = { .base = s->base, .limit = s->limit };
+
+		umbra_backend->set_table(emul_vcpu(c), seg == UMBRA_EMUL_IDTR, &table);
+		return UMBRA_EMUL_DONE;
+	}
 	if (seg >= UMBRA_EMUL_NR_SEG)
 		return UMBRA_EMUL_UNHANDLED;
 	if (!(s->attr & UMBRA_EMUL_SEG_P))
@@ -604,6 +611,8 @@ static void emul_string_commit(struct umbra_emul *c)
 	vcpu->arch.mmio_reads = 0;
 	vcpu->arch.mmio_next = 0;
 	vcpu->arch.pio_done = 0;
+	vcpu->arch.mmio_committed = vcpu->arch.mmio_writes;
+	vcpu->arch.pio_committed = vcpu->arch.pio_posted;
 }
 
 static const struct umbra_emul_ops emul_ops = {
@@ -822,6 +831,8 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 	emul_prepare(vcpu);
 	arch->mmio_waiting = false;
 	arch->pio_waiting = false;
+	arch->mmio_committed = 0;
+	arch->pio_committed = false;
 	arch->stat[UMBRA_STAT_EMULATIONS]++;
 	ret = umbra_emulate(c);
 
@@ -857,9 +868,17 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 		return to_user(vcpu);
 	default:
 		forget(vcpu);
-		arch->mmio_writes = 0;
-		arch->pio_posted = false;
-		return arch->emul_error ?: report_failure(vcpu);
+		/* What earlier elements of a string instruction have posted is theirs to do. */
+		arch->mmio_writes = arch->mmio_committed;
+		arch->pio_posted &= arch->pio_committed;
+		if (arch->mmio_writes || arch->pio_posted)
+			return to_user(vcpu);
+		if (arch->emul_error)
+			return arch->emul_error;
+		/* A write to a shadowed table that is beyond the executor: let the guest do it. */
+		if (arch->table_written && umbra_mmu_unprotect(vcpu, arch->table_gpa))
+			return 1;
+		return report_failure(vcpu);
 	}
 }
 

@@ -133,6 +133,11 @@ struct umbra_vcpu_arch {
 	u32 pio_size;			/* bytes of port input asked of user space */
 	u32 pio_done;			/* bytes of it that user space has supplied */
 	bool pio_posted;		/* port output that user space has yet to do */
+	u8 mmio_committed;		/* posted writes of elements that are committed */
+	bool pio_committed;
+	/* Is the instruction being executed because it writes a shadowed table, and where? */
+	bool table_written;
+	gpa_t table_gpa;
 	bool pio_waiting, mmio_waiting;	/* what the executor stopped for */
 	bool emul_queued;		/* its exception has been queued already */
 	int emul_error;			/* -errno behind UMBRA_EMUL_UNHANDLED */

@@ -402,13 +402,19 @@ static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *
 /* A write to a table that is shadowed. */
 static int table_write(struct umbra_vcpu *vcpu, gfn_t gfn)
 {
+	int ret;
+
 	umbra_mmu_count(vcpu, FAULTS_TABLE);
 	/* The CPU itself has to write there, to deliver an event: give the table up. */
 	if (umbra_mmu_in_delivery(vcpu)) {
 		umbra_shadow_give_up(vcpu, gfn);
 		return 1;
 	}
-	return umbra_emulate_exit(vcpu);
+	vcpu->arch.table_written = true;
+	vcpu->arch.table_gpa = gfn << PAGE_SHIFT;
+	ret = umbra_emulate_exit(vcpu);
+	vcpu->arch.table_written = false;
+	return ret;
 }
 
 static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
