@@ -21,6 +21,7 @@ help:
 	@echo 'make check           every test there is'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-system   a part'
 	@echo 'make lint            the same as check-lint'
+	@echo 'make docs            the documentation as HTML'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
 	@echo 'make clean           remove what was built'
 	@echo 'make distclean       also remove what was downloaded and cached'
@@ -52,6 +53,11 @@ check-unit check-build check-lint check-host check-system:
 
 lint: check-lint
 
+docs:
+	@scripts/deps docs
+	sphinx-build -q -b html -d .cache/docs/doctrees Documentation .cache/docs/html
+	@echo 'HTML is in .cache/docs/html/index.html.'
+
 install: module vmctl
 	$(KBUILD) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(KVER))
@@ -66,4 +72,4 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo check check-unit check-build check-lint check-host \
-	check-system lint install clean distclean
+	check-system lint docs install clean distclean
