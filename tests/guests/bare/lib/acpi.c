@@ -120,7 +120,7 @@ int acpi_s5_type(void)
 	dsdt = (void *)(ulong)fadt->dsdt;
 	p = (u8 *)dsdt;
 	/* Name (_S5_, Package (n) { SLP_TYPa, ... }) */
-	for (i = sizeof(*dsdt); i + 12 < dsdt->length; i++) {
+	for (i = sizeof(*dsdt); i + 8 < dsdt->length; i++) {
 		if (memcmp(p + i, "_S5_", 4) || p[i + 4] != 0x12)
 			continue;
 		i += 5;

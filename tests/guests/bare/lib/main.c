@@ -230,6 +230,17 @@ bool known_on_qemu(const char *why)
 	return known_here;
 }
 
+bool known_on_bochs(const char *why)
+{
+	const char *host = option("host");
+
+	if (!host || strncmp(host, "bochs", 5))
+		return false;
+	known_reason = why;
+	known_here = true;
+	return true;
+}
+
 /*
  * Words of the command line that are neither key=value nor the path of the image
  * (some loaders put it first) are prefixes of the names of the tests to run.
@@ -268,7 +279,7 @@ static void run_one(const struct test *t)
 	t->run();
 	mem_release(mark);
 	if (failures && known_here) {
-		print("SKIP %s: QEMU is wrong: %s (%s)\n", t->name, known_reason, first_failure);
+		print("SKIP %s: the emulator is wrong: %s (%s)\n", t->name, known_reason, first_failure);
 		skipped++;
 	} else if (failures) {
 		if (failures > 1)
