@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -38,13 +39,27 @@ void umbra_vcpu_attach(struct umbra_vcpu *vcpu)
 	__atomic_store_n(&vcpu->attached, true, __ATOMIC_RELEASE);
 }
 
+/*
+ * The system call without the C library's wrapper, which looks for a third
+ * argument and sets errno: this is once per exit.
+ */
+static inline long run_ioctl(int fd)
+{
+	long ret;
+
+	asm volatile("syscall"
+		     : "=a" (ret)
+		     : "0" (SYS_ioctl), "D" ((long)fd), "S" ((long)UMBRA_RUN), "d" (0L)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
+
 int umbra_vcpu_run(struct umbra_vcpu *vcpu)
 {
-	int err;
+	int err = -run_ioctl(vcpu->fd);
 
-	if (__builtin_expect(!ioctl(vcpu->fd, UMBRA_RUN, 0), 1))
+	if (__builtin_expect(!err, 1))
 		return 0;
-	err = errno;
 	if (err == EINTR) {
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		return -EINTR;

@@ -112,7 +112,7 @@ void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size
 	unsigned int done, part;
 
 	if (region && size <= region->ops->max_size && port + size <= region->base + region->size) {
-		region_write(region, port - region->base, size, value);
+		region->ops->write(region->dev, port - region->base, size, value);
 		return;
 	}
 

@@ -61,7 +61,15 @@ int mmio_bus_add(struct mmio_bus *bus, uint64_t base, uint64_t size,
  */
 uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int size);
 
-/** port_bus_write() - Write a port; what nobody answers to is lost */
+/**
+ * port_bus_write() - Write a port
+ * @bus: the bus
+ * @port: the port
+ * @size: 1, 2 or 4
+ * @value: has no more than @size bytes
+ *
+ * What nobody answers to is lost.
+ */
 void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size, uint32_t value);
 
 /**
