@@ -83,15 +83,11 @@ int mmio_bus_add(struct mmio_bus *bus, uint64_t base, uint64_t size,
 	return 0;
 }
 
-uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int size)
+uint32_t port_bus_read_split(const struct port_bus *bus, uint16_t port, unsigned int size)
 {
-	const struct bus_region *region = port_region(bus, port);
+	const struct bus_region *region;
 	unsigned int done, part;
 	uint32_t value = 0;
-
-	/* The usual case: one register of one device. */
-	if (region && size <= region->ops->max_size && port + size <= region->base + region->size)
-		return region_read(region, port - region->base, size);
 
 	for (done = 0; done < size; done += part, port += part) {
 		region = port_region(bus, port);
@@ -106,15 +102,11 @@ uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int s
 	return value;
 }
 
-void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size, uint32_t value)
+void port_bus_write_split(const struct port_bus *bus, uint16_t port, unsigned int size,
+			  uint32_t value)
 {
-	const struct bus_region *region = port_region(bus, port);
+	const struct bus_region *region;
 	unsigned int done, part;
-
-	if (region && size <= region->ops->max_size && port + size <= region->base + region->size) {
-		region->ops->write(region->dev, port - region->base, size, value);
-		return;
-	}
 
 	for (done = 0; done < size; done += part, port += part) {
 		region = port_region(bus, port);

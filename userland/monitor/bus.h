@@ -51,15 +51,43 @@ int port_bus_add(struct port_bus *bus, uint16_t base, unsigned int size,
 int mmio_bus_add(struct mmio_bus *bus, uint64_t base, uint64_t size,
 		 const struct io_ops *ops, void *dev);
 
+/* Accesses that are not one register of one device. */
+uint32_t port_bus_read_split(const struct port_bus *bus, uint16_t port, unsigned int size);
+void port_bus_write_split(const struct port_bus *bus, uint16_t port, unsigned int size,
+			  uint32_t value);
+
+/* The region that takes an access in one go; NULL if there is none. */
+static inline const struct bus_region *port_bus_whole(const struct port_bus *bus, uint16_t port,
+						      unsigned int size)
+{
+	unsigned int at = bus->at[port];
+	const struct bus_region *region;
+
+	if (!at)
+		return NULL;
+	region = &bus->region[at - 1];
+	if (size > region->ops->max_size || port + size > region->base + region->size)
+		return NULL;
+	return region;
+}
+
 /**
  * port_bus_read() - Read a port
  * @bus: the bus
  * @port: the port
  * @size: 1, 2 or 4
  *
- * Return: the value; all ones from ports where nothing answers.
+ * Return: the value, in the lowest @size bytes; what is above them is not
+ * defined. All ones from ports where nothing answers.
  */
-uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int size);
+static inline uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int size)
+{
+	const struct bus_region *region = port_bus_whole(bus, port, size);
+
+	if (!region)
+		return port_bus_read_split(bus, port, size);
+	return region->ops->read(region->dev, port - region->base, size);
+}
 
 /**
  * port_bus_write() - Write a port
@@ -70,7 +98,16 @@ uint32_t port_bus_read(const struct port_bus *bus, uint16_t port, unsigned int s
  *
  * What nobody answers to is lost.
  */
-void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size, uint32_t value);
+static inline void port_bus_write(const struct port_bus *bus, uint16_t port, unsigned int size,
+				  uint32_t value)
+{
+	const struct bus_region *region = port_bus_whole(bus, port, size);
+
+	if (region)
+		region->ops->write(region->dev, port - region->base, size, value);
+	else
+		port_bus_write_split(bus, port, size, value);
+}
 
 /**
  * mmio_bus_read() - Read memory that is no memory

@@ -130,9 +130,9 @@ static void transmit(void *opaque, uint8_t byte)
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool console_is_full(const struct console *c)
+const bool *console_full(const struct console *c)
 {
-	return __atomic_load_n(&c->full, __ATOMIC_RELAXED);
+	return &c->full;
 }
 
 void console_wait(struct console *c)

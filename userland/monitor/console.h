@@ -61,8 +61,13 @@ int console_start(struct console *console, struct serial *serial);
 /** console_resume() - Take over the terminal again, after we were stopped and continued */
 void console_resume(struct console *console);
 
-/** console_is_full() - Does the guest write faster than the terminal takes? */
-bool console_is_full(const struct console *console);
+/**
+ * console_full() - Does the guest write faster than the terminal takes?
+ * @console: the console
+ *
+ * Return: where the answer is, for __atomic_load_n(), as long as there is the console.
+ */
+const bool *console_full(const struct console *console);
 
 /**
  * console_wait() - Wait until there is room for more output

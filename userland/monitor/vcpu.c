@@ -122,6 +122,7 @@ static void *vcpu_thread(void *arg)
 	struct machine *m = vcpu->machine;
 	struct umbra_vcpu *handle = vcpu->handle;
 	struct umbra_run *run = umbra_vcpu_run_page(handle);
+	const bool *full = console_full(m->console);
 	int ret;
 
 	umbra_vcpu_attach(handle);
@@ -150,7 +151,7 @@ static void *vcpu_thread(void *arg)
 		default:
 			unusual_exit(vcpu, run);
 		}
-		while (__builtin_expect(console_is_full(m->console), 0) &&
+		while (__builtin_expect(__atomic_load_n(full, __ATOMIC_RELAXED), 0) &&
 		       !machine_is_stopping(m))
 			console_wait(m->console);
 	}
