@@ -237,13 +237,15 @@ static void test_cr4(void)
 	ulong cr4 = read_cr4();
 	int i;
 
+	if (known_on_qemu("CR4 is not checked")) {
+		skip("QEMU's TCG does not check CR4 and would not survive");
+		return;
+	}
 	EXPECT_TRAP_ERR(VEC_GP, 0, write_cr4(cr4 & ~(ulong)CR4_PAE));
 	check_eq(read_cr4(), cr4, "CR4 after the fault");
 	write_cr4(cr4 | CR4_PSE | CR4_TSD | CR4_MCE);
 	check_eq(read_cr4(), cr4 | CR4_PSE | CR4_TSD | CR4_MCE, "CR4");
 	write_cr4(cr4);
-	if (known_on_qemu("not every reserved bit of CR4 is checked"))
-		return;
 	for (i = 23; i < 64; i++) {
 		int v;
 
