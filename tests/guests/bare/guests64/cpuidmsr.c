@@ -329,6 +329,7 @@ static void test_tsc(void)
 		last = now;
 	}
 	check(tsc_per_ms() > 1000, "TSC runs at %u per millisecond", tsc_per_ms());
+	known_on_qemu("the TSC's MSR reads as 0");
 	now = rdmsr(MSR_TSC);
 	check(now >= last && now - last < 1000ull * tsc_per_ms(), "MSR says %llx, RDTSC before it %llx",
 	      (unsigned long long)now, (unsigned long long)last);

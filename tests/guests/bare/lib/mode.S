@@ -51,17 +51,20 @@ legacy_read:
 	mov %cr0, %eax
 	bts $31, %eax
 	mov %eax, %cr0
-	jmp 2f
 2:	pop %edx
 	mov (%edx), %esi
 	mov %cr0, %eax
 	btr $31, %eax
 	mov %eax, %cr0
+	/*
+	 * PAE before LME. The other order is as right, but QEMU's SVM loses the host
+	 * on an exit with EFER.LME set and both CR0.PG and CR4.PAE clear.
+	 */
+	mov %ebp, %cr4
 	mov $0xc0000080, %ecx
 	rdmsr
 	bts $8, %eax
 	wrmsr
-	mov %ebp, %cr4
 	mov %ebx, %cr3
 	mov %cr0, %eax
 	bts $31, %eax
