@@ -10,6 +10,9 @@
 #include "svm.h"
 #include "trace.h"
 
+/* CPUID: the leaf about XSAVE. */
+#define CPUID_XSTATE		0xd
+
 /* EXITINFO1 of MOV to and from CR with decode assists (15.8.1). */
 #define MOV_CRX			BIT_ULL(63)
 #define MOV_GPR			0xf
@@ -393,6 +396,9 @@ bool svm_fast_exit(struct umbra_vcpu *vcpu)
 	unsigned int length;
 
 	if (vcpu->arch.exit_reason != SVM_EXIT_CPUID)
+		return false;
+	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
+	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
 		return false;
 	if (svm_caps.next_rip) {
 		length = to_vmcb(vcpu)->control.next_rip - vcpu->arch.rip;
