@@ -348,7 +348,8 @@ static void test_deadline(void)
 	known_on_bochs("the deadline register is not cleared");
 	apic_write(APIC_LVT_TIMER, LVT_DEADLINE | 0x44);
 	asm volatile("mfence" ::: "memory");
-	at = rdtsc() + tsc_per_ms();
+	/* Far enough ahead that it has not passed when it is read, on a slow host, too. */
+	at = rdtsc() + 50ull * tsc_per_ms();
 	wrmsr(MSR_TSC_DEADLINE, at);
 	check_eq(rdmsr(MSR_TSC_DEADLINE), at, "deadline");
 	irq_on();
