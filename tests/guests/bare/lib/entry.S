@@ -86,6 +86,9 @@ trap_unwind:
 	mov 40(%rdi), %r14
 	mov 48(%rdi), %r15
 	mov $KERNEL_DS, %eax
+	/* IRET to user mode made these null, which 32-bit code would notice. */
+	mov %eax, %ds
+	mov %eax, %es
 	push %rax
 	push 0(%rdi)
 	push 64(%rdi)
