@@ -27,6 +27,7 @@ from testhost.cache import REPO
 DIRECTORY = REPO / "tests/system"
 BARE = REPO / "tests/guests/bare"
 HARNESS = DIRECTORY / "harness"
+PROGRAMS = DIRECTORY / "programs"
 RUN = REPO / "tests/host/run"
 MARK = "@@umbra-test"
 LIMIT = 120
@@ -203,13 +204,13 @@ def all_tests():
 
 def run(report):
     """Boot hosts of both kernels side by side, and run the tests on them."""
-    if (BARE / "Makefile").exists():
-        with cache.lock("bare-guests"):
-            done = subprocess.run(["make", "-s", "-j2", "-C", BARE], check=False, text=True,
+    for what, directory in (("bare-metal guests", BARE), ("programs of system tests", PROGRAMS)):
+        with cache.lock(what.replace(" ", "-")):
+            done = subprocess.run(["make", "-s", "-j2", "-C", directory], check=False, text=True,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT)
         if done.returncode:
-            report.failed("build bare-metal guests", done.stdout)
+            report.failed(f"build {what}", done.stdout)
     groups = {}
     for test in all_tests():
         groups.setdefault(test.host, []).append(test)
