@@ -82,6 +82,7 @@ struct umbra_mmu_vm {
 	u32 max_generation;		/* of the slots that max_pages was computed for, plus 1 */
 	struct umbra_mmu_page *root;	/* nested: the one root */
 	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
+	bool syncing;			/* unsync marks are gone, tables not yet up to date */
 	u64 stat[UMBRA_MMU_NR_STATS];
 };
 

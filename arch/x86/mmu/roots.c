@@ -69,7 +69,7 @@ static bool root_matches(const struct umbra_vcpu *vcpu, const struct umbra_mmu_r
 	return true;
 }
 
-static bool has_unsync(const struct umbra_mmu_root *root)
+static bool has_unsync(const struct umbra_vm *vm, const struct umbra_mmu_root *root)
 {
 	int i;
 
@@ -81,7 +81,9 @@ static bool has_unsync(const struct umbra_mmu_root *root)
 		if (root->page[i] && READ_ONCE(root->page[i]->unsync_children))
 			return true;
 	}
-	return false;
+	/* Another vCPU takes the marks away before it has done what they are for. */
+	smp_rmb();
+	return READ_ONCE(vm->arch.mmu.syncing);
 }
 
 /* The root becomes the vCPU's current one, or is not any more. */
@@ -142,7 +144,7 @@ static void sync_root(struct umbra_vcpu *vcpu)
 	struct umbra_vm *vm = vcpu->vm;
 	int i;
 
-	if (likely(!has_unsync(root)))
+	if (likely(!has_unsync(vm, root)))
 		return;
 	write_lock(&vm->mmu_lock);
 	for (i = 0; i < 4; i++)

@@ -304,18 +304,24 @@ static void collect(struct umbra_vm *vm, struct umbra_mmu_page *page, struct lis
 void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
 {
 	struct umbra_mmu_page *page, *next;
+	struct umbra_mmu_vm *mmu = &vcpu->vm->arch.mmu;
 	LIST_HEAD(list);
 
+	/* Who finds no marks, without the lock, must not take that for "up to date". */
+	WRITE_ONCE(mmu->syncing, true);
+	smp_wmb();
 	collect(vcpu->vm, root, &list);
 	list_for_each_entry(page, &list, sync_link)
 		protect(vcpu, page->gfn);
 	/* Once for all of them, and before any is read. */
-	if (!list_empty(&list) && vcpu->vm->arch.mmu.tlb_stale)
+	if (!list_empty(&list) && mmu->tlb_stale)
 		umbra_mmu_flush(vcpu->vm);
 	list_for_each_entry_safe(page, next, &list, sync_link) {
 		list_del_init(&page->sync_link);
 		sync_shadows(vcpu, page->gfn);
 	}
+	smp_wmb();
+	WRITE_ONCE(mmu->syncing, false);
 }
 
 /**
