@@ -11,6 +11,12 @@
 #define CPUID_SVM		0x8000000a
 #define SVM_ECX_BIT		BIT(2)		/* CPUID 8000_0001 ECX */
 
+/* Who emulates this CPU: "TCGT", "CGTC", "GTCG" is QEMU. */
+#define HYPERVISOR_LEAF	0x40000000
+#define TCG_EBX		0x54474354
+#define TCG_ECX		0x43544743
+#define TCG_EDX		0x47435447
+
 /* CPUID 8000_000a EDX */
 #define SVM_NP			BIT(0)
 #define SVM_NRIPS		BIT(3)
@@ -149,6 +155,13 @@ static void read_caps(void)
 	svm_caps.flush_by_asid = edx & SVM_FLUSH_BY_ASID;
 	svm_caps.decode_assists = edx & SVM_DECODE_ASSISTS;
 	svm_caps.pause_filter = edx & SVM_PAUSE_FILTER;
+
+	if (boot_cpu_has(X86_FEATURE_HYPERVISOR)) {
+		cpuid(HYPERVISOR_LEAF, &eax, &ebx, &ecx, &edx);
+		svm_caps.inject_virq = ebx == TCG_EBX && ecx == TCG_ECX && edx == TCG_EDX;
+	}
+	svm_caps.inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+				  hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 }
 
 static void free_cpu(struct svm_cpu *c)

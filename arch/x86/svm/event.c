@@ -73,6 +73,31 @@ bool svm_can_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 	return vcpu->arch.rflags & X86_EFLAGS_IF;
 }
 
+static void set_virq(struct vmcb *vmcb, bool on)
+{
+	u32 *int_ctl = &vmcb->control.int_ctl;
+
+	/* Of the highest priority and regardless of TPR: we have made sure of that. */
+	*int_ctl &= ~(u32)V_IRQ_INJECTION_BITS_MASK;
+	if (on)
+		*int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK | V_INTR_PRIO_MASK;
+	svm_dirty(vmcb, SVM_CLEAN_TPR);
+}
+
+/*
+ * An external interrupt as a virtual one (15.21.4), which the CPU takes at once:
+ * interrupts are open, or were when its delivery was cut short.
+ */
+static void inject_virq(struct umbra_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	set_virq(svm->vmcb, true);
+	svm_intercept(svm->vmcb, INTERCEPT_VINTR, false);
+	svm->vmcb->control.int_vector = vcpu->arch.interrupt.vector;
+	svm->virq = true;
+}
+
 /**
  * svm_inject() - deliver an event at the next entry
  * @vcpu: the vCPU, loaded
@@ -90,6 +115,10 @@ void svm_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 		control->event_inj_err = e->error;
 		break;
 	case UMBRA_EVENT_KIND_INTERRUPT:
+		if (svm_caps.inject_virq && !vcpu->arch.interrupt.soft) {
+			inject_virq(vcpu);
+			break;
+		}
 		control->event_inj = vcpu->arch.interrupt.vector | SVM_EVENT_VALID |
 				     (vcpu->arch.interrupt.soft ? SVM_EVENT_SOFT : SVM_EVENT_INTR);
 		break;
@@ -100,18 +129,6 @@ void svm_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 	}
 }
 
-static void set_virq(struct vmcb *vmcb, bool on)
-{
-	u32 *int_ctl = &vmcb->control.int_ctl;
-
-	/* Of the highest priority and regardless of TPR: we have made sure of that. */
-	*int_ctl &= ~(u32)V_IRQ_INJECTION_BITS_MASK;
-	if (on)
-		*int_ctl |= V_IRQ_MASK | V_IGN_TPR_MASK | V_INTR_PRIO_MASK;
-	svm_dirty(vmcb, SVM_CLEAN_TPR);
-	svm_intercept(vmcb, INTERCEPT_VINTR, on);
-}
-
 /**
  * svm_close_interrupt_window() - an exit for its sake is not wanted any more
  * @vcpu: the vCPU, loaded
@@ -119,6 +136,8 @@ static void set_virq(struct vmcb *vmcb, bool on)
 void svm_close_interrupt_window(struct umbra_vcpu *vcpu)
 {
 	set_virq(to_vmcb(vcpu), false);
+	svm_intercept(to_vmcb(vcpu), INTERCEPT_VINTR, false);
+	to_svm(vcpu)->virq = false;
 }
 
 /* Exit after the one instruction at RIP, by a debug trap. */
@@ -140,18 +159,24 @@ static void step_one(struct umbra_vcpu *vcpu)
  */
 void svm_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 {
-	const struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (kind == UMBRA_EVENT_KIND_INTERRUPT) {
+	if (svm->virq) {
+		/*
+		 * Its delivery needs V_IRQ and would be overtaken by an exit that
+		 * is due already. The next exit, its EOI at the latest, will do.
+		 */
+		svm->look_again = true;
+	} else if (kind == UMBRA_EVENT_KIND_INTERRUPT) {
 		set_virq(svm->vmcb, true);
-		return;
-	}
-	if (svm->vmcb->control.event_inj & SVM_EVENT_VALID)
+		svm_intercept(svm->vmcb, INTERCEPT_VINTR, true);
+	} else if (svm->vmcb->control.event_inj & SVM_EVENT_VALID) {
 		/* Another event goes first: exit before its handler's first instruction. */
 		vcpu->arch.exit_soon = true;
-	else if (!svm->nmi_masked || svm->awaiting_iret)
+	} else if (!svm->nmi_masked || svm->awaiting_iret) {
 		/* A shadow, or an IRET that is being executed, ends with this instruction. */
 		step_one(vcpu);
+	}
 	/* Else NMIs are masked until an IRET, which is intercepted. */
 }
 
@@ -162,6 +187,8 @@ void svm_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 void svm_cancel_injection(struct umbra_vcpu *vcpu)
 {
 	to_vmcb(vcpu)->control.event_inj = 0;
+	if (to_svm(vcpu)->virq)
+		svm_close_interrupt_window(vcpu);
 }
 
 /* The IRET that ends an NMI handler has been executed once RIP is elsewhere. */
@@ -205,6 +232,15 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;
 	arch->nmi_injected = false;
+	if (svm->virq) {
+		/* Still there: the exit came first, or in the middle of the delivery. */
+		if (svm->vmcb->control.int_ctl & V_IRQ_MASK)
+			arch->interrupt.injected = true;
+		if (arch->interrupt.injected || svm->look_again)
+			umbra_request(vcpu, UMBRA_REQ_EVENT);
+		svm->look_again = false;
+		svm_close_interrupt_window(vcpu);
+	}
 	svm->iret_done = false;
 	if (unlikely(svm->awaiting_iret))
 		watch_iret(vcpu);
@@ -223,6 +259,13 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 		arch->nmi_injected = true;
 		break;
 	case SVM_EVENT_EXCEPTION:
+		/* QEMU calls a virtual interrupt that was cut short an exception. */
+		if ((info & SVM_EVENT_VECTOR) > 31) {
+			arch->interrupt.injected = true;
+			arch->interrupt.soft = false;
+			arch->interrupt.vector = info & SVM_EVENT_VECTOR;
+			break;
+		}
 		arch->exception = (struct umbra_exception) {
 			.injected = true,
 			.vector = info & SVM_EVENT_VECTOR,

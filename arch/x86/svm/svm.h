@@ -40,8 +40,15 @@ enum svm_clean {
 #define SVM_ROW_OTHER		0xa6
 #define SVM_NR_ROWS		0xa7
 
-/* What the CPU offers, from CPUID 8000_000a; read once by svm_setup(). */
+/*
+ * What the CPU offers, from CPUID 8000_000a; read once by svm_setup().
+ *
+ * inject_virq: external interrupts go by V_IRQ instead of EVENTINJ. QEMU's
+ * emulated CPU delivers one from EVENTINJ twice if another of its CPUs wants
+ * something of it at the same moment.
+ */
 struct svm_caps {
+	bool inject_virq;
 	u32 asids;
 	bool nested;
 	bool next_rip;
@@ -49,6 +56,7 @@ struct svm_caps {
 	bool flush_by_asid;
 	bool clean_bits;
 	bool pause_filter;
+	bool inject_by_virq;	/* not from CPUID: see svm_inject() */
 };
 
 extern struct svm_caps svm_caps;
@@ -79,6 +87,8 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @asid_cpu: CPU whose ASID it is
  * @debug_passed: the guest has the debug registers to itself until it is put
  * @host_tsc_aux: IA32_TSC_AUX of the CPU it is loaded on
+ * @virq: V_IRQ carries the interrupt that is being injected
+ * @look_again: something waits that no window could be opened for
  * @nmi_masked: an NMI has been delivered and no IRET executed since
  * @awaiting_iret: the IRET at @iret_rip has been let through
  * @iret_rip: its address
@@ -93,11 +103,14 @@ struct svm_vcpu {
 	int asid_cpu;
 	u64 host_tsc_aux;
 	bool debug_passed;
+	bool virq;
+	bool look_again;
 	bool nmi_masked;
 	bool awaiting_iret;
 	bool iret_done;
 	bool stepping;
 	bool guest_steps;
+	bool virq_injected;
 	u64 iret_rip;
 };
 
