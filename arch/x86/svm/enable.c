@@ -160,8 +160,6 @@ static void read_caps(void)
 		cpuid(HYPERVISOR_LEAF, &eax, &ebx, &ecx, &edx);
 		svm_caps.inject_virq = ebx == TCG_EBX && ecx == TCG_ECX && edx == TCG_EDX;
 	}
-	svm_caps.inject_by_virq = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
-				  hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 }
 
 static void free_cpu(struct svm_cpu *c)

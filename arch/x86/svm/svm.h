@@ -56,7 +56,6 @@ struct svm_caps {
 	bool flush_by_asid;
 	bool clean_bits;
 	bool pause_filter;
-	bool inject_by_virq;	/* not from CPUID: see svm_inject() */
 };
 
 extern struct svm_caps svm_caps;
@@ -110,7 +109,6 @@ struct svm_vcpu {
 	bool iret_done;
 	bool stepping;
 	bool guest_steps;
-	bool virq_injected;
 	u64 iret_rip;
 };
 
