@@ -130,7 +130,8 @@ struct umbra_memory {
 struct umbra_dirty_log {
 	__u32 slot;
 	__u32 flags;		/* must be 0 */
-	__u64 bitmap;		/* user address; a bit per page, little endian, rounded up to 64 bits */
+	/* User address; a bit for each page, little endian, rounded up to 64 bits. */
+	__u64 bitmap;
 	__u64 size;		/* bytes at bitmap */
 };
 
@@ -252,15 +253,15 @@ enum umbra_mp_state {
 };
 
 /* umbra_events.flags */
-#define UMBRA_EVENT_EXCEPTION_PENDING	(1U << 0)	/* raised, not yet on its way to the guest */
+#define UMBRA_EVENT_EXCEPTION_PENDING	(1U << 0)	/* raised, not begun */
 #define UMBRA_EVENT_EXCEPTION_INJECTED	(1U << 1)	/* its delivery was begun and cut short */
 #define UMBRA_EVENT_EXCEPTION_ERROR	(1U << 2)	/* exception_error is valid */
-#define UMBRA_EVENT_INTERRUPT_INJECTED	(1U << 3)	/* interrupt_vector: delivery was cut short */
+#define UMBRA_EVENT_INTERRUPT_INJECTED	(1U << 3)	/* the same of interrupt_vector */
 #define UMBRA_EVENT_INTERRUPT_SOFT	(1U << 4)	/* ... and it is an INT n */
 #define UMBRA_EVENT_NMI_INJECTED	(1U << 5)
 #define UMBRA_EVENT_NMI_PENDING		(1U << 6)
 #define UMBRA_EVENT_NMI_MASKED		(1U << 7)	/* until IRET */
-#define UMBRA_EVENT_SHADOW_STI		(1U << 8)	/* interrupts are held off for one instruction */
+#define UMBRA_EVENT_SHADOW_STI		(1U << 8)	/* for one instruction */
 #define UMBRA_EVENT_SHADOW_MOV_SS	(1U << 9)
 #define UMBRA_EVENT_TRIPLE_FAULT	(1U << 10)
 #define UMBRA_EVENT_INIT_PENDING	(1U << 11)

@@ -9,8 +9,9 @@
  * bytes. From here: 'r' the command runs, 'o' and 'e' its output and errors,
  * 'a' so many bytes of input were consumed (16 bits), 'x' its exit status (one
  * byte), 'F' the name of a file that the user wants and 'f' its content, 'm' the
- * host itself failed and why, 'q' the host is about to switch off. To here: 'i' input (none: end of input), 'w' size of the terminal (rows
- * and columns, 16 bits each). No more than WINDOW bytes of input are under way
+ * host itself failed and why, 'q' the host is about to switch off. To
+ * here: 'i' input (none: end of input), 'w' size of the terminal (rows and
+ * columns, 16 bits each). No more than WINDOW bytes of input are under way
  * at a time, since a serial port has no flow control.
  */
 #define _GNU_SOURCE
@@ -235,9 +236,9 @@ static void receive(struct input *input, int terminal)
 		}
 		if (input->have < 3 + len)
 			return;
-		if (input->frame[0] == 'i' && !len)
+		if (input->frame[0] == 'i' && !len) {
 			input->ended = true;
-		else if (input->frame[0] == 'i' && len <= WINDOW - input->queued) {
+		} else if (input->frame[0] == 'i' && len <= WINDOW - input->queued) {
 			memcpy(input->data + input->queued, input->frame + 3, len);
 			input->queued += len;
 		} else if (input->frame[0] == 'w' && len == 4 && terminal >= 0) {
@@ -296,9 +297,10 @@ static int serve(const struct command *cmd, pid_t pid, int fds[3], int children)
 	/* After its end only what it has already written is still waited for. */
 	while (!ended || fds[1] >= 0 || fds[2] >= 0) {
 		bool writable = !cmd->terminal && fds[0] >= 0 && input.queued;
+		short typing = cmd->terminal && input.queued ? POLLOUT : 0;
 		struct pollfd polled[5] = {
 			{ .fd = line, .events = POLLIN },
-			{ .fd = fds[1], .events = POLLIN | (cmd->terminal && input.queued ? POLLOUT : 0) },
+			{ .fd = fds[1], .events = POLLIN | typing },
 			{ .fd = fds[2], .events = POLLIN },
 			{ .fd = writable ? fds[0] : -1, .events = POLLOUT },
 			{ .fd = ended ? -1 : children, .events = POLLIN },
@@ -428,7 +430,8 @@ static void unload(void)
 			break;
 		nanosleep(&pause, NULL);
 	}
-	send_failure(MODULE ".ko does not unload after all processes have ended: %s", strerror(errno));
+	send_failure(MODULE ".ko does not unload after all processes have ended: %s",
+		     strerror(errno));
 }
 
 /* On a debug kernel: what was allocated since the start and can be reached no more. */
