@@ -16,7 +16,6 @@ CHECKPATCH = ["--no-tree", "--strict", "--terse", "--no-summary", "--show-types"
               "--max-line-length=100"]
 # A macro that visits all of something cannot but use its arguments more than once.
 IGNORED = "FILE_PATH_CHANGES,TYPO_SPELLING,MACRO_ARG_REUSE"
-# What users read is not broken, as in Linux.
 NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCANF_TO_KSTRTO,"
               "ENOSYS,EMBEDDED_FUNCTION_NAME,VOLATILE,ARRAY_SIZE,CAMELCASE,LONG_LINE_STRING")
 KERNEL = ("kmod", "arch")
