@@ -66,6 +66,8 @@ install: module vmctl
 clean:
 	[ ! -e $(KDIR)/Makefile ] || $(KBUILD) clean
 	$(MAKE) -C userland clean
+	$(MAKE) -C tests/bench/kvmrun clean
+	$(MAKE) -C tests/unit clean
 	$(MAKE) -C tests/guests/bare clean
 
 distclean: clean

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The module against every kernel, with gcc and clang; vmctl; the test guests."""
+"""The module against every kernel, with gcc and clang; vmctl; the monitor over KVM."""
 
 import re
 import shutil
@@ -9,6 +9,7 @@ from testhost import cache, kernels, sources
 from testhost.cache import HostError
 
 CLANG = Path(__file__).with_name("clang-kernel")
+KVMRUN = "tests/bench/kvmrun"
 FLAVOURS = (kernels.HOST_FLAVOUR, kernels.GUEST_FLAVOUR)
 
 # Debian's headers come without vmlinux, and of another build of the compiler.
@@ -60,6 +61,7 @@ def run(report):
     for compiler in ("gcc", "clang"):
         work = cache.ROOT / "work" / f"matrix-userland-{compiler}"
         with cache.lock(work.name):
-            _fresh(work, sources.USERLAND)
-            report.command(f"build vmctl {compiler}",
-                           ["make", "-j2", "-C", work / "userland", f"CC={compiler}"], no_warnings)
+            _fresh(work, (*sources.USERLAND, KVMRUN))
+            for what, where in (("vmctl", "userland"), ("kvmrun", KVMRUN)):
+                report.command(f"build {what} {compiler}",
+                               ["make", "-j2", "-C", work / where, f"CC={compiler}"], no_warnings)

@@ -45,11 +45,9 @@ int umbra_vm_set_memory(struct umbra_vm *vm, unsigned int slot, unsigned int fla
  */
 static int add_route(struct umbra_vm *vm, const struct kvm_msi *msi)
 {
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry[IOAPIC_PINS];
-	} table;
+	struct kvm_irq_routing *table;
 	unsigned int i;
+	int ret = 0;
 
 	for (i = 0; i < vm->routes; i++)
 		if (vm->route[i].address_lo == msi->address_lo &&
@@ -61,10 +59,12 @@ static int add_route(struct umbra_vm *vm, const struct kvm_msi *msi)
 	if (vm->routes < IOAPIC_PINS)
 		vm->routes++;
 
-	memset(&table, 0, sizeof(table));
-	table.head.nr = vm->routes;
+	table = calloc(1, sizeof(*table) + vm->routes * sizeof(table->entries[0]));
+	if (!table)
+		return error_set(ENOMEM, "out of memory");
+	table->nr = vm->routes;
 	for (i = 0; i < vm->routes; i++) {
-		struct kvm_irq_routing_entry *e = &table.entry[i];
+		struct kvm_irq_routing_entry *e = &table->entries[i];
 
 		e->gsi = i;
 		e->type = KVM_IRQ_ROUTING_MSI;
@@ -72,9 +72,10 @@ static int add_route(struct umbra_vm *vm, const struct kvm_msi *msi)
 		e->u.msi.address_hi = vm->route[i].address_hi;
 		e->u.msi.data = vm->route[i].data;
 	}
-	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table))
-		return error_set(errno, "KVM refuses an interrupt route: %s", strerror(errno));
-	return 0;
+	if (ioctl(vm->fd, KVM_SET_GSI_ROUTING, table))
+		ret = error_set(errno, "KVM refuses an interrupt route: %s", strerror(errno));
+	free(table);
+	return ret;
 }
 
 int umbra_vm_send_msi(struct umbra_vm *vm, uint64_t address, uint32_t data)
