@@ -2,40 +2,15 @@
 /*
  * Paging formats as data: what the entries of a table mean, at each level.
  *
- * Pure: this header, format.c and walk.h also build outside the kernel, for
- * tests. Everything they need from their surroundings is named here.
+ * Pure: this header, format.c and walk.h use nothing but types and macros of the
+ * headers they include, so that tests can build them outside the kernel.
  */
 #ifndef UMBRA_MMU_FORMAT_H
 #define UMBRA_MMU_FORMAT_H
 
-#ifdef __KERNEL__
-
 #include <linux/bits.h>
 #include <linux/compiler.h>
-#include <linux/errno.h>
 #include <linux/types.h>
-
-#else
-
-#include <errno.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-
-#define BIT(n)			(1UL << (n))
-#define BIT_ULL(n)		(1ULL << (n))
-#define GENMASK_ULL(h, l)	((~0ULL >> (63 - (h))) & (~0ULL << (l)))
-#define likely(x)		__builtin_expect(!!(x), 1)
-#define unlikely(x)		__builtin_expect(!!(x), 0)
-#undef __always_inline
-#define __always_inline		inline __attribute__((__always_inline__))
-
-#endif
 
 /* Levels count from 1, the table of 4 KiB pages. */
 #define UMBRA_MAX_LEVEL		5

@@ -238,10 +238,6 @@ struct umbra_rmap_iter {
 u64 *umbra_rmap_start(const struct umbra_rmap *rmap, struct umbra_rmap_iter *iter);
 u64 *umbra_rmap_next(struct umbra_rmap_iter *iter);
 
-#define umbra_rmap_for_each(entryp, rmap, iter)				\
-	for ((entryp) = umbra_rmap_start(rmap, iter); (entryp);		\
-	     (entryp) = umbra_rmap_next(iter))
-
 bool umbra_rmap_zap(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn, int level);
 bool umbra_rmap_write_protect(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn);
 
@@ -274,14 +270,27 @@ static inline struct hlist_head *umbra_page_bucket(struct umbra_vm *vm, gfn_t gf
 	return &vm->arch.mmu.hash[hash_64(gfn, UMBRA_MMU_HASH_BITS)];
 }
 
-/* Every page that shadows the guest's table at a gfn. */
-#define umbra_for_each_shadow(page, vm, _gfn)				\
-	hlist_for_each_entry(page, umbra_page_bucket(vm, _gfn), hash)	\
-		if ((page)->gfn == (_gfn) && !(page)->role.direct)
+static inline struct umbra_mmu_page *umbra_match_shadow(struct hlist_node *node, gfn_t gfn)
+{
+	for (; node; node = node->next) {
+		struct umbra_mmu_page *page = hlist_entry(node, struct umbra_mmu_page, hash);
 
-#define umbra_for_each_shadow_safe(page, tmp, vm, _gfn)			\
-	hlist_for_each_entry_safe(page, tmp, umbra_page_bucket(vm, _gfn), hash) \
-		if ((page)->gfn == (_gfn) && !(page)->role.direct)
+		if (page->gfn == gfn && !page->role.direct)
+			return page;
+	}
+	return NULL;
+}
+
+/* The pages that shadow the guest's table at a gfn, one after the other. */
+static inline struct umbra_mmu_page *umbra_first_shadow(struct umbra_vm *vm, gfn_t gfn)
+{
+	return umbra_match_shadow(umbra_page_bucket(vm, gfn)->first, gfn);
+}
+
+static inline struct umbra_mmu_page *umbra_next_shadow(const struct umbra_mmu_page *page)
+{
+	return umbra_match_shadow(page->hash.next, page->gfn);
+}
 
 /* ------------------------------------------------------------------ */
 /* sync.c                                                              */

@@ -31,8 +31,7 @@ static gfn_t next_page(gfn_t gfn, int level)
  */
 static void zap_tables(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first, gfn_t last)
 {
-	struct umbra_mmu_page *page;
-	struct hlist_node *tmp;
+	struct umbra_mmu_page *page, *next;
 	gfn_t gfn;
 
 	for (gfn = first; gfn < last; ) {
@@ -40,8 +39,10 @@ static void zap_tables(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first
 			gfn = next_page(gfn, 2);
 			continue;
 		}
-		umbra_for_each_shadow_safe(page, tmp, vm, gfn)
+		for (page = umbra_first_shadow(vm, gfn); page; page = next) {
+			next = umbra_next_shadow(page);
 			umbra_page_zap(vm, page);
+		}
 		gfn++;
 	}
 }
@@ -83,16 +84,30 @@ bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 	return any;
 }
 
-/* Visits the leaves that map a range; clears accessed bits if asked to. */
-static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, bool clear)
+/* Has one of the leaves been used? Clears accessed bits if asked to. */
+static bool page_young(struct umbra_vm *vm, struct umbra_rmap *rmap, bool clear)
 {
 	const u64 accessed = vm->arch.mmu.host.format->accessed;
-	const struct umbra_slots *slots = vm->slots;
 	struct umbra_rmap_iter iter;
+	bool any = false;
+	u64 *entryp;
+
+	for (entryp = umbra_rmap_start(rmap, &iter); entryp; entryp = umbra_rmap_next(&iter)) {
+		if (!(READ_ONCE(*entryp) & accessed))
+			continue;
+		any = true;
+		if (clear)
+			clear_bit(__ffs64(accessed), (unsigned long *)entryp);
+	}
+	return any;
+}
+
+static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, bool clear)
+{
+	const struct umbra_slots *slots = vm->slots;
 	gfn_t first, last, gfn;
 	bool any = false;
 	unsigned int i;
-	u64 *entryp;
 	int level;
 
 	for (i = 0; i < slots->count; i++) {
@@ -100,19 +115,9 @@ static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, b
 
 		if (!slot_range(slot, start, end, &first, &last))
 			continue;
-		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++) {
-			for (gfn = first; gfn < last; gfn = next_page(gfn, level)) {
-				umbra_rmap_for_each(entryp, umbra_slot_rmap(slot, gfn, level),
-						    &iter) {
-					if (!(READ_ONCE(*entryp) & accessed))
-						continue;
-					any = true;
-					if (clear)
-						clear_bit(__ffs64(accessed),
-							  (unsigned long *)entryp);
-				}
-			}
-		}
+		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++)
+			for (gfn = first; gfn < last; gfn = next_page(gfn, level))
+				any |= page_young(vm, umbra_slot_rmap(slot, gfn, level), clear);
 	}
 	return any;
 }

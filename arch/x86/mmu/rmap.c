@@ -207,7 +207,8 @@ bool umbra_rmap_write_protect(struct umbra_vm *vm, struct umbra_slot *slot, gfn_
 	u64 *entryp;
 	int level;
 
-	umbra_rmap_for_each(entryp, umbra_slot_rmap(slot, gfn, 1), &iter) {
+	for (entryp = umbra_rmap_start(umbra_slot_rmap(slot, gfn, 1), &iter); entryp;
+	     entryp = umbra_rmap_next(&iter)) {
 		/* The CPU may set accessed and dirty bits at the same time. */
 		if (READ_ONCE(*entryp) & writable) {
 			clear_bit(__ffs64(writable), (unsigned long *)entryp);

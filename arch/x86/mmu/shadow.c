@@ -241,7 +241,7 @@ static enum map_result map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *
 			if (!page->role.direct)
 				page->guest[index] = fault->walk.entry[level];
 			xchg(entryp, leaf);
-			/* With CR0.WP clear a page is the kernel's to write or the user's to read. */
+			/* With CR0.WP clear it is the kernel's to write or the user's to read. */
 			vm->arch.mmu.tlb_stale = true;
 			umbra_backend->flush_gva(vcpu, fault->gva);
 			umbra_mmu_count(vcpu, FAULTS);

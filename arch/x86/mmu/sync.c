@@ -85,7 +85,8 @@ static void mark_parents(struct umbra_mmu_page *page)
 	struct umbra_rmap_iter iter;
 	u64 *entryp;
 
-	umbra_rmap_for_each(entryp, &page->parents, &iter) {
+	for (entryp = umbra_rmap_start(&page->parents, &iter); entryp;
+	     entryp = umbra_rmap_next(&iter)) {
 		struct umbra_mmu_page *parent = umbra_entry_page(entryp);
 
 		if (__test_and_set_bit(umbra_entry_index(entryp), parent->unsync_map))
@@ -135,11 +136,10 @@ static bool is_orphan(const struct umbra_mmu_page *page)
 bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page;
-	struct hlist_node *tmp;
+	struct umbra_mmu_page *page, *next;
 	bool any = false;
 
-	umbra_for_each_shadow(page, vm, gfn) {
+	for (page = umbra_first_shadow(vm, gfn); page; page = umbra_next_shadow(page)) {
 		if (page->unsync)
 			continue;
 		if (!may_unsync)
@@ -153,7 +153,8 @@ bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync
 	if (!any)
 		return true;
 
-	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+	for (page = umbra_first_shadow(vm, gfn); page; page = next) {
+		next = umbra_next_shadow(page);
 		if (is_orphan(page)) {
 			umbra_page_zap(vm, page);
 			continue;
@@ -164,6 +165,7 @@ bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync
 		mark_parents(page);
 		umbra_mmu_count(vcpu, UNSYNCS);
 	}
+	/* Pairs with the order of a guest's own accesses: marks first, then the leaf. */
 	smp_wmb();
 	return true;
 }
@@ -241,7 +243,7 @@ static void sync_shadows(struct umbra_vcpu *vcpu, gfn_t gfn)
 {
 	struct umbra_mmu_page *page;
 
-	umbra_for_each_shadow(page, vcpu->vm, gfn) {
+	for (page = umbra_first_shadow(vcpu->vm, gfn); page; page = umbra_next_shadow(page)) {
 		if (page->unsync)
 			sync_page(vcpu, page);
 	}
@@ -309,6 +311,7 @@ void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
 
 	/* Who finds no marks, without the lock, must not take that for "up to date". */
 	WRITE_ONCE(mmu->syncing, true);
+	/* Pairs with has_unsync(): this first, then the marks. */
 	smp_wmb();
 	collect(vcpu->vm, root, &list);
 	list_for_each_entry(page, &list, sync_link)
@@ -320,6 +323,7 @@ void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
 		list_del_init(&page->sync_link);
 		sync_shadows(vcpu, page->gfn);
 	}
+	/* Pairs with has_unsync(): the tables first, then this. */
 	smp_wmb();
 	WRITE_ONCE(mmu->syncing, false);
 }
@@ -419,8 +423,7 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page;
-	struct hlist_node *tmp;
+	struct umbra_mmu_page *page, *next;
 
 	if (!slot || !len)
 		return;
@@ -433,7 +436,8 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 		return;
 
 	write_lock(&vm->mmu_lock);
-	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+	for (page = umbra_first_shadow(vm, gfn); page; page = next) {
+		next = umbra_next_shadow(page);
 		/* The guest could have written it itself: it will tell us to look. */
 		if (page->unsync)
 			continue;
@@ -459,12 +463,12 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page;
-	struct hlist_node *tmp;
+	struct umbra_mmu_page *page, *next;
 	bool any = false;
 
 	write_lock(&vm->mmu_lock);
-	umbra_for_each_shadow_safe(page, tmp, vm, gfn) {
+	for (page = umbra_first_shadow(vm, gfn); page; page = next) {
+		next = umbra_next_shadow(page);
 		umbra_page_zap(vm, page);
 		any = true;
 	}

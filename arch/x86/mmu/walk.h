@@ -7,19 +7,8 @@
 #ifndef UMBRA_MMU_WALK_H
 #define UMBRA_MMU_WALK_H
 
-#include "format.h"
-
-/* Page-fault error codes (SDM Vol. 3 4.7), by the kernel's names. */
-#ifdef __KERNEL__
 #include <asm/trap_pf.h>
-#else
-#define X86_PF_PROT	BIT(0)
-#define X86_PF_WRITE	BIT(1)
-#define X86_PF_USER	BIT(2)
-#define X86_PF_RSVD	BIT(3)
-#define X86_PF_INSTR	BIT(4)
-#define X86_PF_PK	BIT(5)
-#endif
+#include "format.h"
 
 /* What a translation allows, and what a role's access says. */
 #define UMBRA_ACC_EXEC	BIT(0)
