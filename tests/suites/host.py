@@ -33,6 +33,7 @@ _SEEN = (
 _FORGIVEN = (
     "traps: vmctl[12] general protection fault ip:401000 sp:7ffc error:0 in vmctl[401000+1000]",
     "vmctl[12]: segfault at 0 ip 0000000000401000 sp 00007ffc error 4 in vmctl[401000+1000]",
+    "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/html/latest/srso.html",
     "umbra: loading out-of-tree module taints kernel.",
     "clocksource: Switched to clocksource tsc",
     "umbra: AMD-V, nested paging, 16 ASIDs",

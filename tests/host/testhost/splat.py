@@ -24,8 +24,9 @@ _SPLAT = re.compile("|".join(_SIGNS))
 _HANGS = re.compile(r"detected( expedited)? stalls|self-detected stall|soft lockup|hard LOCKUP|"
                     r"blocked for more than \d+ seconds")
 
-# Faults of user programs carry words of kernel faults.
-_HARMLESS = re.compile(r"^traps: |segfault at ")
+# Faults of user programs carry words of kernel faults; and the kernel warns of what
+# the emulated CPU, were it real, would be vulnerable to.
+_HARMLESS = re.compile(r"^traps: |segfault at |WARNING: See https?://")
 _STAMP = re.compile(r"^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?")
 
 
