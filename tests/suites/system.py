@@ -7,7 +7,7 @@ its first lines, "# KEY: VALUE", say more:
   # each: NAME=a,b,c    run it once per value, $NAME set; several lines multiply
   # host: OPTIONS       run it on a host with these options of tests/host/run;
                         several lines: on each of these hosts
-  # timeout: SECONDS    instead of 120
+  # timeout: SECONDS    instead of 240
   # files: PATH...      what else of the repository it needs, beside it
 """
 
@@ -30,7 +30,7 @@ HARNESS = DIRECTORY / "harness"
 PROGRAMS = DIRECTORY / "programs"
 RUN = REPO / "tests/host/run"
 MARK = "@@umbra-test"
-LIMIT = 120
+LIMIT = 240
 # An emulated host that shares two CPUs with another one is slower by half.
 JOBS = max(1, min(4, (os.cpu_count() or 1)))
 
@@ -214,7 +214,9 @@ def run(report):
     groups = {}
     for test in all_tests():
         groups.setdefault(test.host, []).append(test)
-    boots = [Boot(report, kernel, host, group) for host, group in groups.items()
+    # The longest first, so that at the end no CPU waits for another.
+    boots = [Boot(report, kernel, host, group)
+             for host, group in sorted(groups.items(), key=lambda item: -len(item[1]))
              for kernel in kernels.VERSIONS]
     began = time.monotonic()
     with ThreadPoolExecutor(JOBS) as pool:

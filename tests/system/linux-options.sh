@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What changes how a guest kernel uses its page tables.
 # each: PAGING=nested,shadow
-# each: ARG=pti=on,pti=off,nopcid,nosmep,nosmap,noexec=off,nopku,transparent_hugepage=never
+# each: ARG=pti=on,pti=off,noexec=off,nosmap,transparent_hugepage=never
 . ./lib.sh
 
 linux 6.1 "quiet $ARG" --paging "$PAGING"
