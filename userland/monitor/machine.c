@@ -75,6 +75,13 @@ static void signal_ready(void *arg, uint32_t events)
 		machine_end(m, MACHINE_SIGNAL, info.ssi_signo, "%s", "");
 }
 
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 static int catch_signals(struct machine *m)
 {
 	sigset_t set;
@@ -83,6 +90,9 @@ static int catch_signals(struct machine *m)
 	sigemptyset(&set);
 	for (i = 0; i < ARRAY_SIZE(handled_signals); i++)
 		sigaddset(&set, handled_signals[i]);
+	/* As nohup wants it. A blocked signal would be taken although it is ignored. */
+	if (is_ignored(SIGHUP))
+		sigdelset(&set, SIGHUP);
 	/* Blocked before there are other threads, so it is in all of them. */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	/* A reader of our output that has gone is noticed when we write. */
