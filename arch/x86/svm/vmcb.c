@@ -281,6 +281,13 @@ static void nested_crs(const struct umbra_vcpu_arch *arch, struct vmcb_save_area
 	save->cr0 = arch->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	save->cr4 = arch->cr4 | (cr4_read_shadow() & X86_CR4_MCE);
 	save->efer = arch->efer | EFER_SVME;
+	/*
+	 * Without paging LME has no effect, and every write of CR0 is seen. With
+	 * it, but without CR4.PAE, QEMU's TCG fails to go back to the host's CR0
+	 * at an exit: a guest could so end the host.
+	 */
+	if (!(save->cr0 & X86_CR0_PG))
+		save->efer &= ~(u64)EFER_LME;
 	save->cr3 = arch->cr3;
 }
 
