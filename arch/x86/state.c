@@ -156,6 +156,16 @@ static bool segment_ok(struct umbra_vcpu *vcpu, const struct umbra_segment *s, u
 	       canonical(vcpu, s->base, cr4);
 }
 
+/*
+ * There always is a task segment (SDM Vol. 3 7.2.4). Its type has bit 0 set and
+ * bit 2 clear; whether busy depends on the CPU, which knows it is.
+ */
+static bool task_ok(const struct umbra_segment *s)
+{
+	return (s->attr & (UMBRA_SEG_P | UMBRA_SEG_S | UMBRA_SEG_UNUSABLE)) == UMBRA_SEG_P &&
+	       (s->attr & 5) == 1;
+}
+
 static bool table_ok(struct umbra_vcpu *vcpu, const struct umbra_table *t, u64 cr4)
 {
 	return !memchr_inv(t->reserved, 0, sizeof(t->reserved)) && canonical(vcpu, t->base, cr4);
@@ -194,6 +204,8 @@ static int check_sregs(struct umbra_vcpu *vcpu, const struct umbra_sregs *s)
 	for (i = 0; i < UMBRA_NR_SEGS; i++)
 		if (!segment_ok(vcpu, &s->seg[i], s->cr4))
 			return -EINVAL;
+	if (!task_ok(&s->seg[UMBRA_TR]))
+		return -EINVAL;
 	if (!table_ok(vcpu, &s->gdtr, s->cr4) || !table_ok(vcpu, &s->idtr, s->cr4))
 		return -EINVAL;
 	if (!crs_ok(vcpu, s))
