@@ -111,7 +111,9 @@ class Boot:
             files.add(str(DIRECTORY / test.script))
             for pattern in test.files:
                 files.update(str(p) for p in REPO.glob(pattern))
-        args = [RUN, "--kernel", self._kernel, "--log", self._log, *shlex.split(self._host),
+        # A host ends with this program, however that ends.
+        args = ["setpriv", "--pdeathsig", "TERM"]
+        args += [RUN, "--kernel", self._kernel, "--log", self._log, *shlex.split(self._host),
                 "--timeout", str(120 + 2 * sum(test.timeout for test in tests))]
         args += [f"--file={path}" for path in sorted(files)]
         args += ["--", "sh", "./harness"]
