@@ -371,10 +371,11 @@ void umbra_shadow_prefetch(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
  * kernel must not gain what SMEP denies it. SMAP and protection keys look at
  * the U bit, too; with them there is no leaf that is right.
  */
-static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *w, bool write,
+static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *w, u32 access,
 			unsigned int *acc)
 {
 	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	bool write = access & X86_PF_WRITE, grant;
 
 	*acc = w->acc[w->level];
 	if (!mmu->paging.format)
@@ -383,7 +384,14 @@ static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *
 	if (write && !mmu->role.wp && mmu->paging.flags & UMBRA_PAGING_PKE &&
 	    *acc & UMBRA_ACC_USER && vcpu->arch.pkru >> (2 * w->key) & 2)
 		return false;
-	if (write && !(*acc & UMBRA_ACC_WRITE)) {
+	/*
+	 * What the kernel gets must not depend on whether it reads or writes:
+	 * pieces of a large page are found by it, and an instruction that is
+	 * fetched from one and writes to another needs them all in one table.
+	 */
+	grant = !mmu->role.wp && !(access & X86_PF_USER) &&
+		!(*acc & UMBRA_ACC_USER && mmu->role.nowp_exact);
+	if (!(*acc & UMBRA_ACC_WRITE) && (write || grant)) {
 		if (*acc & UMBRA_ACC_USER) {
 			if (mmu->role.nowp_exact)
 				return false;
@@ -392,10 +400,10 @@ static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *
 				*acc &= ~UMBRA_ACC_EXEC;
 		}
 		*acc |= UMBRA_ACC_WRITE;
-	} else if (!(w->entry[w->level] & mmu->paging.format->dirty)) {
-		/* The first write must fault, so that the guest sees the bit set. */
-		*acc &= ~UMBRA_ACC_WRITE;
 	}
+	/* The first write must fault, so that the guest sees the bit set. */
+	if (!write && !(w->entry[w->level] & mmu->paging.format->dirty))
+		*acc &= ~UMBRA_ACC_WRITE;
 	return true;
 }
 
@@ -442,7 +450,7 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 	fault.slot = umbra_vcpu_slot(vcpu, fault.gfn);
 	if (!fault.slot || (fault.write && fault.slot->flags & UMBRA_MEM_READONLY))
 		return umbra_mmu_mmio(vcpu, fault.walk.gpa);
-	if (!leaf_access(vcpu, &fault.walk, fault.write, &fault.acc))
+	if (!leaf_access(vcpu, &fault.walk, access, &fault.acc))
 		return umbra_emulate_exit(vcpu);
 
 	ret = umbra_mmu_topup(vcpu);
