@@ -974,6 +974,38 @@ const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret)
 	return &c->insn;
 }
 
+/**
+ * umbra_read_operand() - read a memory operand of the instruction at RIP
+ * @vcpu: the vCPU, loaded
+ * @linear: its linear address
+ * @data: where to put it
+ * @len: bytes
+ * @ret: on failure: what the exit handler is to return, as of umbra_decode_exit()
+ *
+ * Return: true if it was read.
+ */
+bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigned int len,
+			int *ret)
+{
+	struct umbra_emul *c = &vcpu->arch.emul;
+
+	emul_prepare(vcpu);
+	switch (emul_read(c, linear, data, len, 0)) {
+	case UMBRA_EMUL_DONE:
+		forget(vcpu);
+		return true;
+	case UMBRA_EMUL_FAULT:
+		inject_fault(vcpu);
+		*ret = 1;
+		break;
+	default:
+		*ret = vcpu->arch.emul_error ?: report_failure(vcpu);
+		break;
+	}
+	forget(vcpu);
+	return false;
+}
+
 static int complete_in(struct umbra_vcpu *vcpu)
 {
 	u64 *rax = &vcpu->arch.gpr[UMBRA_RAX];

@@ -199,6 +199,8 @@ const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
 int umbra_emulate_exit(struct umbra_vcpu *vcpu);
 void umbra_forget_exit(struct umbra_vcpu *vcpu);
 bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u16 opcode);
+bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigned int len,
+			int *ret);
 unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
 int umbra_cpl(struct umbra_vcpu *vcpu);
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);

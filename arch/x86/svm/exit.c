@@ -3,6 +3,7 @@
 #include <linux/kvm_para.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
+#include <asm/invpcid.h>
 #include <asm/processor-flags.h>
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
@@ -237,9 +238,31 @@ static int exit_invlpg(struct umbra_vcpu *vcpu)
 	return umbra_skip_insn(vcpu, control->next_rip - vcpu->arch.rip);
 }
 
+/*
+ * EXITINFO1 is the linear address of the descriptor, EXITINFO2 the register with
+ * the type (15.9; the faults are those of volume 3, INVPCID).
+ */
 static int exit_invpcid(struct umbra_vcpu *vcpu)
 {
-	return umbra_emulate_exit(vcpu);
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	u64 type = control->exit_info_2, descriptor[2];
+	int ret;
+
+	if (!umbra_cpuid_has(vcpu, X86_FEATURE_INVPCID))
+		return inject_ud(vcpu);
+	if (umbra_cpl(vcpu) || type > INVPCID_TYPE_ALL_NON_GLOBAL)
+		return inject_gp(vcpu);
+	if (!umbra_read_operand(vcpu, control->exit_info_1, descriptor, sizeof(descriptor), &ret))
+		return ret;
+	if (descriptor[0] >> 12)
+		return inject_gp(vcpu);
+	if (type <= INVPCID_TYPE_SINGLE_CTXT && descriptor[0] &&
+	    !(vcpu->arch.cr4 & X86_CR4_PCIDE))
+		return inject_gp(vcpu);
+	if (type == INVPCID_TYPE_INDIV_ADDR && !umbra_is_canonical(vcpu, descriptor[1]))
+		return inject_gp(vcpu);
+	umbra_mmu_invpcid(vcpu, type, descriptor[0], descriptor[1]);
+	return skip(vcpu, 0);
 }
 
 static int exit_xsetbv(struct umbra_vcpu *vcpu)
