@@ -26,6 +26,7 @@
 #define STACK(v)	(0x70000UL + ((v) + 1) * PAGE)
 #define DATA		(4 * MIB)			/* where it works; the code is told */
 #define PAGES		2048UL
+#define SWAPPED		512UL	/* pages that must have been swapped out */
 #define SECONDS		1.5	/* that something is done to a running guest */
 #define LIMIT		40	/* seconds that it may take to happen, or a guest to go through its pages */
 
@@ -317,13 +318,13 @@ static bool swap_out(void)
 	double end = now() + LIMIT;
 
 	/* As often as it takes: pages that were just faulted in are not on a list to be found. */
-	while (now() < end && counter(VMSTAT, "pswpout") - before < PAGES) {
+	while (now() < end && counter(VMSTAT, "pswpout") - before < SWAPPED) {
 		madvise(vm.ram, MEMORY, MADV_PAGEOUT);
 		if (!wait_rounds(1))
 			return true;
 	}
 	printf("pages swapped out: %lu\n", counter(VMSTAT, "pswpout") - before);
-	return counter(VMSTAT, "pswpout") - before >= PAGES;
+	return counter(VMSTAT, "pswpout") - before >= SWAPPED;
 }
 
 static bool compact(void)
