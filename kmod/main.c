@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/preempt.h>
 #include <linux/uaccess.h>
 #include <asm/tsc.h>
 #include "umbra.h"
@@ -85,9 +86,13 @@ static int __init umbra_init(void)
 	ret = umbra_arch_init();
 	if (ret)
 		return ret;
+	/* Patches the scheduler, so once and not for every VM. */
+	preempt_notifier_inc();
 	ret = misc_register(&umbra_device);
-	if (ret)
+	if (ret) {
+		preempt_notifier_dec();
 		umbra_arch_exit();
+	}
 	return ret;
 }
 module_init(umbra_init);
@@ -95,6 +100,7 @@ module_init(umbra_init);
 static void __exit umbra_exit(void)
 {
 	misc_deregister(&umbra_device);
+	preempt_notifier_dec();
 	umbra_arch_exit();
 }
 module_exit(umbra_exit);

@@ -21,7 +21,6 @@ static void vm_release(struct kref *ref)
 	umbra_arch_vm_destroy(vm);
 	umbra_memory_free(vm);
 	umbra_virt_put();
-	preempt_notifier_dec();
 	mmdrop(vm->mm);
 	kvfree(vm);
 }
@@ -186,7 +185,6 @@ static struct umbra_vm *vm_create(const struct umbra_create_vm *args)
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 
-	preempt_notifier_inc();
 	ret = umbra_virt_get();
 	if (ret)
 		goto err_mm;
@@ -203,7 +201,6 @@ err_arch:
 err_virt:
 	umbra_virt_put();
 err_mm:
-	preempt_notifier_dec();
 	mmdrop(vm->mm);
 	kvfree(vm);
 	return ERR_PTR(ret);
