@@ -203,6 +203,8 @@ bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigne
 			int *ret);
 unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
 int umbra_cpl(struct umbra_vcpu *vcpu);
+
+/* pio.c */
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);
 
 /* event.c */
