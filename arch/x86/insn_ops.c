@@ -178,6 +178,7 @@ static int emul_set_vec(struct umbra_emul *c, unsigned int reg, const void *data
 	return umbra_fpu_set_vec(umbra_insn_vcpu(c), reg, data, len, zero_upper) ?
 		UMBRA_EMUL_DONE : UMBRA_EMUL_UNHANDLED;
 }
+
 /* What was kept for executing the instruction again has been used. */
 static void emul_string_commit(struct umbra_emul *c)
 {

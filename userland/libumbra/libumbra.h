@@ -186,6 +186,17 @@ int umbra_vcpu_set_state(struct umbra_vcpu *vcpu, const struct umbra_state *stat
 int umbra_vcpu_set_cpuid(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry *entries,
 			 unsigned int count);
 
+/**
+ * umbra_vcpu_set_msrs() - Write MSRs, in the order given
+ * @vcpu: the vCPU
+ * @msrs: which, and their values
+ * @count: how many there are, at most UMBRA_MAX_MSRS
+ *
+ * Return: 0 or a negative errno; -EINVAL if the vCPU has no such MSR or it does
+ * not take the value. Those before the first that failed have been written.
+ */
+int umbra_vcpu_set_msrs(struct umbra_vcpu *vcpu, const struct umbra_msr *msrs, unsigned int count);
+
 /** umbra_vcpu_get_lapic() - Read the local APIC */
 int umbra_vcpu_get_lapic(struct umbra_vcpu *vcpu, struct umbra_lapic_state *lapic);
 

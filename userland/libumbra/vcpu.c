@@ -112,6 +112,20 @@ int umbra_vcpu_set_cpuid(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry
 	return 0;
 }
 
+int umbra_vcpu_set_msrs(struct umbra_vcpu *vcpu, const struct umbra_msr *msrs, unsigned int count)
+{
+	struct umbra_msrs arg = { .count = count, .entries = (uintptr_t)msrs };
+
+	if (!ioctl(vcpu->fd, UMBRA_SET_MSRS, &arg))
+		return 0;
+	if (errno == EINVAL && arg.count < count)
+		return error_set(EINVAL, "the module refuses the value %#llx of MSR %#x of vCPU %u",
+				 (unsigned long long)msrs[arg.count].value, msrs[arg.count].index,
+				 vcpu->id);
+	return error_set(errno, "the module refuses the MSRs of vCPU %u: %s", vcpu->id,
+			 strerror(errno));
+}
+
 int umbra_vcpu_get_lapic(struct umbra_vcpu *vcpu, struct umbra_lapic_state *lapic)
 {
 	if (ioctl(vcpu->fd, UMBRA_GET_LAPIC, lapic))

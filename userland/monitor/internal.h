@@ -118,6 +118,20 @@ void vcpus_destroy(struct machine *m);
 void topology_cpuid(struct umbra_cpuid_entry *entry, unsigned int count, unsigned int id,
 		    unsigned int cpus);
 
+/* 11 fixed ranges, one variable range of two registers, the default type. */
+#define MTRR_MSRS	14
+
+/**
+ * mtrr_set_up() - Memory types as firmware would set them
+ * @entry: the vCPU's CPUID leaves
+ * @count: how many there are
+ * @msr: where the registers and their values go
+ *
+ * Return: how many there are; 0 if the vCPU has no MTRRs.
+ */
+unsigned int mtrr_set_up(const struct umbra_cpuid_entry *entry, unsigned int count,
+			 struct umbra_msr msr[MTRR_MSRS]);
+
 /** statistics_write() - Write the file of --stats */
 int statistics_write(struct machine *m);
 

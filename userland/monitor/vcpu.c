@@ -178,6 +178,7 @@ static int create_one(struct machine *m, const struct umbra_cpuid_entry *support
 		      unsigned int count, unsigned int id)
 {
 	struct umbra_cpuid_entry entry[UMBRA_MAX_CPUID];
+	struct umbra_msr mtrr[MTRR_MSRS];
 	struct vcpu *vcpu = &m->vcpu[id];
 	int ret;
 
@@ -189,6 +190,9 @@ static int create_one(struct machine *m, const struct umbra_cpuid_entry *support
 	memcpy(entry, supported, count * sizeof(entry[0]));
 	topology_cpuid(entry, count, id, m->config->cpus);
 	ret = umbra_vcpu_set_cpuid(vcpu->handle, entry, count);
+	if (ret)
+		return ret;
+	ret = umbra_vcpu_set_msrs(vcpu->handle, mtrr, mtrr_set_up(entry, count, mtrr));
 	if (ret)
 		return ret;
 	/* The others begin with INIT, which undoes what firmware did to theirs. */

@@ -160,6 +160,31 @@ int umbra_vcpu_set_cpuid(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry
 	return ret;
 }
 
+int umbra_vcpu_set_msrs(struct umbra_vcpu *vcpu, const struct umbra_msr *msrs, unsigned int count)
+{
+	struct kvm_msrs *kvm;
+	unsigned int i;
+	int done;
+
+	kvm = calloc(1, sizeof(*kvm) + count * sizeof(kvm->entries[0]));
+	if (!kvm)
+		return error_set(ENOMEM, "out of memory");
+	kvm->nmsrs = count;
+	for (i = 0; i < count; i++)
+		kvm->entries[i] = (struct kvm_msr_entry){
+			.index = msrs[i].index, .data = msrs[i].value,
+		};
+	done = ioctl(vcpu->fd, KVM_SET_MSRS, kvm);
+	free(kvm);
+	if (done < 0)
+		return error_set(errno, "KVM refuses the MSRs of vCPU %u: %s", vcpu->id,
+				 strerror(errno));
+	if ((unsigned int)done < count)
+		return error_set(EINVAL, "KVM refuses the value %#llx of MSR %#x of vCPU %u",
+				 (unsigned long long)msrs[done].value, msrs[done].index, vcpu->id);
+	return 0;
+}
+
 int umbra_vcpu_get_lapic(struct umbra_vcpu *vcpu, struct umbra_lapic_state *lapic)
 {
 	struct kvm_lapic_state state;

@@ -228,6 +228,40 @@ static void topology(void **state)
 	assert_int_equal(e[0].edx, 0);
 }
 
+static void memory_types(void **state)
+{
+	static const struct umbra_msr expected[MTRR_MSRS] = {
+		{ .index = 0x250, .value = 0x0606060606060606 },
+		{ .index = 0x258, .value = 0x0606060606060606 },
+		{ .index = 0x259, .value = 0 },	/* a0000 to bffff */
+		{ .index = 0x268, .value = 0x0606060606060606 },
+		{ .index = 0x269, .value = 0x0606060606060606 },
+		{ .index = 0x26a, .value = 0x0606060606060606 },
+		{ .index = 0x26b, .value = 0x0606060606060606 },
+		{ .index = 0x26c, .value = 0x0606060606060606 },
+		{ .index = 0x26d, .value = 0x0606060606060606 },
+		{ .index = 0x26e, .value = 0x0606060606060606 },
+		{ .index = 0x26f, .value = 0x0606060606060606 },
+		{ .index = 0x200, .value = 0xc0000000 },
+		{ .index = 0x201, .value = 0xffffc0000800 },
+		{ .index = 0x2ff, .value = 0xc06 },
+	};
+	struct umbra_cpuid_entry e[] = {
+		{ .leaf = 1, .edx = 1 << 12 },
+		{ .leaf = 0x80000008, .eax = 0x3030 },
+	};
+	struct umbra_msr msr[MTRR_MSRS];
+
+	(void)state;
+	assert_int_equal(mtrr_set_up(e, 2, msr), MTRR_MSRS);
+	assert_memory_equal(msr, expected, sizeof(expected));
+	/* A CPU that does not say how long its addresses are. */
+	assert_int_equal(mtrr_set_up(e, 1, msr), MTRR_MSRS);
+	assert_int_equal(msr[12].value, 0xfc0000800);
+	e[0].edx = 0;
+	assert_int_equal(mtrr_set_up(e, 2, msr), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +273,7 @@ int main(void)
 		cmocka_unit_test(verbs),
 		cmocka_unit_test(errors_keep_their_argument),
 		cmocka_unit_test(topology),
+		cmocka_unit_test(memory_types),
 	};
 
 	return RUN(tests);
