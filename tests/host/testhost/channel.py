@@ -3,25 +3,36 @@
 
 import struct
 
-WINDOW = 2048
+HELLO = b"umbra-agent is here\n"
 
 
 class Channel:
-    """Frames over a socket: a type, a length, that many bytes."""
+    """Frames over a line: a type, a length, that many bytes.
 
-    def __init__(self, sock):
-        self._sock = sock
+    What the emulator or the firmware says before the agent's hello is skipped.
+    """
+
+    def __init__(self, incoming, outgoing, window):
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._window = window
+        self._greeted = False
         self._received = b""
         self._under_way = 0
 
     def fileno(self):
         """For select()."""
-        return self._sock.fileno()
+        return self._incoming.fileno()
+
+    def close(self):
+        """Let go of the line."""
+        self._incoming.close()
+        self._outgoing.close()
 
     def receive(self):
         """Return the frames that have arrived as (type, bytes); None at the end."""
         try:
-            data = self._sock.recv(65536)
+            data = self._incoming.recv(65536)
         except BlockingIOError:
             return []
         except ConnectionResetError:
@@ -29,6 +40,11 @@ class Channel:
         if not data:
             return None
         self._received += data
+        if not self._greeted:
+            before, self._greeted, self._received = self._received.partition(HELLO)
+            if not self._greeted:
+                self._received = before
+                return []
         frames = []
         while len(self._received) >= 3:
             kind, length = struct.unpack_from("<cH", self._received)
@@ -44,7 +60,7 @@ class Channel:
     def send(self, kind, data=b""):
         """Send one frame; False if the host is gone."""
         try:
-            self._sock.sendall(struct.pack("<cH", kind.encode(), len(data)) + data)
+            self._outgoing.sendall(struct.pack("<cH", kind.encode(), len(data)) + data)
             return True
         except OSError:
             return False
@@ -52,7 +68,7 @@ class Channel:
     @property
     def room(self):
         """How many bytes of input the host takes now."""
-        return WINDOW - self._under_way
+        return self._window - self._under_way
 
     def send_input(self, data):
         """Send input for the command, at most .room bytes; none ends it."""

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The processors that a test host may have, by the name given to --cpu.
 
-Each is a module with NAME, SMP (how many CPUs a host has unless told
-otherwise), and start(machine), which starts its emulator.
+Each has a NAME, SMP (how many CPUs a host has unless told otherwise), WINDOW (how
+many bytes of input may be under way to it), and start(machine), which starts
+its emulator and returns the process with two sockets: one to receive from the
+agent on the host and one to send to it.
 """
 
 import dataclasses
-import socket
 from pathlib import Path
 
-from . import svm
+from . import bochs, svm
 from .kernels import Kernel
 
-ALL = {module.NAME: module for module in (svm,)}
+ALL = {processor.NAME: processor for processor in (svm, *bochs.PROCESSORS)}
 
 
 @dataclasses.dataclass
@@ -29,4 +30,3 @@ class Machine:
     cpu_model: str
     log: Path
     errors: Path
-    line: socket.socket

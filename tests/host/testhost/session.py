@@ -7,7 +7,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import struct
 import sys
 import termios
@@ -222,7 +221,7 @@ class Session:
             self._log.follow()
 
 
-def _prepare(options, directory, line):
+def _prepare(options, directory):
     """Build what is missing; return the Machine to start."""
     if options.debug:
         kernel, headers = debugkernel.kernel(options.kernel), debugkernel.headers
@@ -245,7 +244,7 @@ def _prepare(options, directory, line):
         kernel=kernel, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
         parallel=options.parallel,
         append=" ".join([APPEND, *options.append]), cpu_model=options.cpu_model,
-        log=directory / "log", errors=directory / "errors", line=line)
+        log=directory / "log", errors=directory / "errors")
 
 
 def _verdict(session, machine, options, log):
@@ -269,21 +268,21 @@ def _verdict(session, machine, options, log):
 
 def run(options):
     """Boot a host, run the command there, return the exit status."""
-    processor = processors.ALL[options.cpu]
-    ours, theirs = socket.socketpair()
+    processor, channel = processors.ALL[options.cpu], None
     directory = image.run_directory()
     try:
-        machine = _prepare(options, directory, theirs)
+        machine = _prepare(options, directory)
         log = Log(machine.log, options)
-        process = processor.start(machine)
-        theirs.close()
+        process, *line = processor.start(machine)
+        channel = Channel(*line, processor.WINDOW)
         deadline = time.monotonic() + options.timeout if options.timeout else None
-        session = Session(options, Channel(ours), process, log)
+        session = Session(options, channel, process, log)
         session.run(deadline)
         return _verdict(session, machine, options, log)
     except HostError as error:
         print(f"host: {error}", file=sys.stderr)
         return HOST_FAILED
     finally:
-        ours.close()
+        if channel:
+            channel.close()
         shutil.rmtree(directory, ignore_errors=True)
