@@ -69,6 +69,7 @@ clean:
 	$(MAKE) -C tests/bench/kvmrun clean
 	$(MAKE) -C tests/unit clean
 	$(MAKE) -C tests/guests/bare clean
+	$(MAKE) -C tests/guests/nanobench clean
 
 distclean: clean
 	rm -rf .cache

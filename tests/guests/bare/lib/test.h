@@ -7,7 +7,8 @@
 #ifndef LIB_TEST_H
 #define LIB_TEST_H
 
-#include "types.h"
+#include "kernel.h"
+#include "trap.h"
 
 struct test {
 	const char *name;
@@ -23,10 +24,6 @@ extern const int guest_test_count;
 	const char guest_name[] = name;					\
 	const struct test guest_tests[] = { __VA_ARGS__ };		\
 	const int guest_test_count = ARRAY_SIZE(guest_tests)
-
-/* Prints on the serial port: %s %c %d %u %x %lx %llx %p and widths like %08x. */
-void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void vformat(char *buf, size_t size, const char *fmt, va_list ap);
 
 /*
  * Notes a failure of the running test when @ok is false; the text says what was
@@ -60,13 +57,16 @@ bool known_on_bochs(const char *why);
 /* Whether the running test has failed so far. */
 bool test_failed(void);
 
-/* Value of the command line's word key=VALUE, or NULL. */
-const char *option(const char *key);
-
-/* Ends the machine now: 0 is success. */
-void machine_exit(int status) __attribute__((noreturn));
-
-/* Prints FAIL for the running test and what the totals are, and ends the machine. */
-void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* Checks that a TRY ended by @vector, with @error where the exception has one. */
+#define EXPECT_TRAP(vec, ...) ({					\
+	int __v = TRY(__VA_ARGS__);					\
+	check(__v == (vec), "%s: expected vector %d, seen %d at %lx error %lx",	\
+	      #__VA_ARGS__, (vec), __v, last_trap()->ip, last_trap()->error); })
+#define EXPECT_TRAP_ERR(vec, err, ...) ({				\
+	int __v = TRY(__VA_ARGS__);					\
+	check(__v == (vec) && last_trap()->error == (err),		\
+	      "%s: expected vector %d error %lx, seen vector %d error %lx at %lx",	\
+	      #__VA_ARGS__, (vec), (ulong)(err), __v, last_trap()->error, last_trap()->ip); })
+#define EXPECT_NO_TRAP(...) EXPECT_TRAP(NO_TRAP, __VA_ARGS__)
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Entry from a multiboot 1 loader (32-bit protected mode, paging off), the way
- * from there to the image's own mode, and the start of application processors.
+ * from there to the image's own mode.
  */
 #include "asm.h"
 
@@ -53,6 +53,7 @@ build_tables:
 	loop 2b
 	ret
 
+	.globl enter_long
 	/* Keeps no register. CR4.OSFXSR and OSXMMEXCPT let tests use SSE moves. */
 enter_long:
 	mov $0x620, %eax
@@ -85,72 +86,15 @@ start64:
 	hlt
 	jmp 3b
 
-	/*
-	 * Application processors begin at ap_trampoline, copied to AP_BASE. Each
-	 * takes the next ticket, which is its index here and selects its stack.
-	 */
-	.text
-	.globl ap_trampoline, ap_trampoline_end
-	.code16
-ap_trampoline:
-	cli
-	cld
-	mov %cs, %ax
-	mov %ax, %ds
-	lgdtl gdt_ptr32_copy - ap_trampoline
-	mov $0x33, %eax
-	mov %eax, %cr0
-	ljmpl $FLAT_CS32, $ap_start32
-	.align 8
-gdt_ptr32_copy:
-	.word gdt_end - gdt - 1
-	.long gdt
-ap_trampoline_end:
-
-	.code32
-ap_start32:
-	mov $KERNEL_DS, %eax
-	mov %eax, %ds
-	mov %eax, %es
-	mov %eax, %ss
-	xor %eax, %eax
-	mov %eax, %fs
-	mov %eax, %gs
-	mov $1, %edi
-	lock xadd %edi, ap_ticket
-	mov %edi, %eax
-	inc %eax
-	imul $STACK_BYTES, %eax
-	lea cpu_stacks(%eax), %esp
-#ifdef __x86_64__
-	call enter_long
-	ljmp $KERNEL_CS, $1f
-	.code64
-1:	mov %edi, %edi
-	mov %esp, %esp
-	xor %ebp, %ebp
-	call ap_start
-#else
-	mov $0x600, %eax
-	mov %eax, %cr4
-	ljmp $KERNEL_CS, $1f
-1:	push %edi
-	call ap_start
-#endif
-2:	cli
-	hlt
-	jmp 2b
-
 	.data
-	.globl mb_magic, mb_info_pa, ap_ticket
+	.globl mb_magic, mb_info_pa
 mb_magic:	.long 0
 mb_info_pa:	.long 0
-ap_ticket:	.long 1
 
 	.align 8
 	.globl gdt, gdt_end, gdt_ptr32
 gdt_ptr32:
-	.word gdt_end - gdt - 1
+	.word GDT_BYTES - 1
 	.long gdt
 	.align 16
 gdt:
@@ -168,7 +112,7 @@ gdt:
 	.quad 0x00009b000000ffff
 	.quad 0x000093000000ffff
 	.fill TSS_SEL / 8 - 9, 8, 0
-	.fill 32 * 2, 8, 0
+	.fill (GDT_BYTES - TSS_SEL) / 8, 8, 0
 gdt_end:
 
 	.bss

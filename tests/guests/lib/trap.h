@@ -95,18 +95,6 @@ static inline ulong regs_sp(struct regs *r)
 #endif
 }
 
-/* Checks that a TRY ended by @vector, with @error where the exception has one. */
-#define EXPECT_TRAP(vec, ...) ({					\
-	int __v = TRY(__VA_ARGS__);					\
-	check(__v == (vec), "%s: expected vector %d, seen %d at %lx error %lx",	\
-	      #__VA_ARGS__, (vec), __v, last_trap()->ip, last_trap()->error); })
-#define EXPECT_TRAP_ERR(vec, err, ...) ({				\
-	int __v = TRY(__VA_ARGS__);					\
-	check(__v == (vec) && last_trap()->error == (err),		\
-	      "%s: expected vector %d error %lx, seen vector %d error %lx at %lx",	\
-	      #__VA_ARGS__, (vec), (ulong)(err), __v, last_trap()->error, last_trap()->ip); })
-#define EXPECT_NO_TRAP(...) EXPECT_TRAP(NO_TRAP, __VA_ARGS__)
-
 /* --- tables --- */
 
 struct __attribute__((packed)) tss {

@@ -17,7 +17,7 @@ struct boot_range {
 
 struct boot_info {
 	u32 magic, flags, mem_lower, mem_upper;
-	char cmdline[256];
+	char cmdline[1024];
 	int modules, ranges;
 	struct boot_module module[8];
 	struct boot_range range[32];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Descriptor tables, dispatch of traps, entry to user mode. */
+#include "kernel.h"
 #include "string.h"
-#include "test.h"
 #include "trap.h"
 
 struct cpu cpus[MAX_CPUS];

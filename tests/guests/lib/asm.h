@@ -18,6 +18,7 @@
 #define DATA16		0x40
 #define SPARE_SEL	0x48	/* first of 15 descriptors for the tests' own use */
 #define TSS_SEL		0xc0	/* one 16-byte slot per CPU */
+#define GDT_BYTES	(TSS_SEL + 32 * 16)
 
 #define AP_BASE		0x7000	/* where application processors start */
 #define LOW_BASE	0x8000	/* where tests put their 16-bit code */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Serial port output, formatted printing, and the string functions gcc counts on. */
 #include "cpu.h"
+#include "kernel.h"
 #include "string.h"
-#include "test.h"
 
 #define COM1 0x3f8
 
