@@ -26,6 +26,7 @@ from testhost.cache import REPO
 
 DIRECTORY = REPO / "tests/system"
 BARE = REPO / "tests/guests/bare"
+NANOBENCH = REPO / "tests/guests/nanobench"
 HARNESS = DIRECTORY / "harness"
 PROGRAMS = DIRECTORY / "programs"
 RUN = REPO / "tests/host/run"
@@ -206,7 +207,8 @@ def all_tests():
 
 def run(report):
     """Boot hosts of both kernels side by side, and run the tests on them."""
-    for what, directory in (("bare-metal guests", BARE), ("programs of system tests", PROGRAMS)):
+    for what, directory in (("bare-metal guests", BARE), ("nanobench", NANOBENCH),
+                            ("programs of system tests", PROGRAMS)):
         with cache.lock(what.replace(" ", "-")):
             done = subprocess.run(["make", "-s", "-j2", "-C", directory], check=False, text=True,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -10,10 +10,11 @@
 #define LINE		64
 #define LINES		(PAGE_SIZE / LINE)
 
+/* What kind of page, which is also the level of the tables that maps it. */
 #define KIND_4K		1u
 #define KIND_2M		2u
 #define KIND_1G		3u
-#define CHASE(kind, mib16)	((kind) | (mib16) << 4)	/* size in units of 64 KiB */
+#define CHASE(kind, units)	((kind) | (units) << 4)	/* a unit is 64 KiB */
 
 static void **chase_at;
 
@@ -31,7 +32,7 @@ static ulong node(ulong start, u32 i)
 
 static void chase_set_up(const struct bench *b, u64 n)
 {
-	unsigned int kind = b->arg & 15, level = kind;
+	unsigned int kind = b->arg & 15;
 	ulong size = (ulong)(b->arg >> 4) << 16, pa, start, off;
 	u32 nodes = size / PAGE_SIZE, random = 1, i, *order;
 	void **p;
@@ -52,10 +53,10 @@ static void chase_set_up(const struct bench *b, u64 n)
 	/* The window begins at the multiple of 1 GiB that physical memory begins with. */
 	start = WINDOW + (kind == KIND_1G ? pa : 0);
 	if (kind == KIND_1G)
-		pt_map(&base, WINDOW, 0, PT_W | PT_USED, level);
+		pt_map(&base, WINDOW, 0, PT_W | PT_USED, kind);
 	else
-		for (off = 0; off < size; off += pt_size(PT_4LEVEL, level))
-			pt_map(&base, start + off, pa + off, PT_W | PT_USED, level);
+		for (off = 0; off < size; off += pt_size(PT_4LEVEL, kind))
+			pt_map(&base, start + off, pa + off, PT_W | PT_USED, kind);
 
 	/* Sattolo's shuffle makes one cycle of all. */
 	for (i = 0; i < nodes; i++)
@@ -85,18 +86,13 @@ static void chase_body(u64 n)
 	chase_at = p;
 }
 
-#define CHASE_BENCH(page, kind, name, units)					\
+#define CHASE_BENCH(page, kind, name, units)				\
 	{ "chase-" page "-" name, "dependent loads over " name " in pages of " page,	\
-	  chase_set_up, chase_body, control_loop, NULL, .iterations = 1000,		\
-	  .arg = CHASE(kind, units) }
+	  chase_set_up, chase_body, control_loop, NULL, 1000, 0, CHASE(kind, units) }
 
 BENCH_LIST(chase_list,
-	CHASE_BENCH("4k", KIND_4K, "64K", 1),
-	CHASE_BENCH("4k", KIND_4K, "1M", 16),
-	CHASE_BENCH("4k", KIND_4K, "8M", 128),
-	CHASE_BENCH("4k", KIND_4K, "64M", 1024),
-	CHASE_BENCH("2m", KIND_2M, "64K", 1),
-	CHASE_BENCH("2m", KIND_2M, "1M", 16),
-	CHASE_BENCH("2m", KIND_2M, "8M", 128),
-	CHASE_BENCH("2m", KIND_2M, "64M", 1024),
+	CHASE_BENCH("4k", KIND_4K, "64K", 1), CHASE_BENCH("4k", KIND_4K, "1M", 16),
+	CHASE_BENCH("4k", KIND_4K, "8M", 128), CHASE_BENCH("4k", KIND_4K, "64M", 1024),
+	CHASE_BENCH("2m", KIND_2M, "64K", 1), CHASE_BENCH("2m", KIND_2M, "1M", 16),
+	CHASE_BENCH("2m", KIND_2M, "8M", 128), CHASE_BENCH("2m", KIND_2M, "64M", 1024),
 	CHASE_BENCH("1g", KIND_1G, "64M", 1024));

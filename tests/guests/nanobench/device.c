@@ -21,11 +21,13 @@ ASM_LOOP(mmio_read, "movl %1, %k0", : "=r"(a) : "m"(*ioapic_index))
 ASM_LOOP(mmio_write, "movl %k1, %0", : "=m"(*ioapic_index) : "r"(1))
 
 BENCH_LIST(device_list,
-	{ "in", "IN of a byte from port 0x80", NULL, in_body, in_control, NULL, .iterations = 50 },
-	{ "pio-user", "OUT of a byte to port 0x80", NULL, pio_body, pio_control, NULL, .iterations = 50 },
-	{ "pio-string", "REP OUTSB of 32 bytes to port 0x80", NULL, string_body, string_control,
-	  NULL, .iterations = 20 },
-	{ "mmio-read", "load from a register of the I/O APIC", NULL, mmio_read_body,
-	  mmio_read_control, NULL, .iterations = 50 },
-	{ "mmio-write", "store to a register of the I/O APIC", NULL, mmio_write_body,
-	  mmio_write_control, NULL, .iterations = 50 });
+	{ "in", "IN of a byte from port 0x80",
+	  NULL, in_body, in_control, NULL, 50 },
+	{ "pio-user", "OUT of a byte to port 0x80",
+	  NULL, pio_body, pio_control, NULL, 50 },
+	{ "pio-string", "REP OUTSB of 32 bytes to port 0x80",
+	  NULL, string_body, string_control, NULL, 20 },
+	{ "mmio-read", "load from a register of the I/O APIC",
+	  NULL, mmio_read_body, mmio_read_control, NULL, 50 },
+	{ "mmio-write", "store to a register of the I/O APIC",
+	  NULL, mmio_write_body, mmio_write_control, NULL, 50 });

@@ -163,9 +163,8 @@ static void timer_control(u64 n)
 
 BENCH_LIST(interrupt_list,
 	{ "hlt-wake", "one-shot timer, HLT until it interrupts; its time subtracted",
-	  timer_set_up, halt_body, timer_control, irq_clean_up, .iterations = 8, .fixed = true,
-	  .arg = HALT_TICKS },
+	  timer_set_up, halt_body, timer_control, irq_clean_up, 8, FIXED, HALT_TICKS },
 	{ "apic-timer", "one-shot timer, busy until it interrupts; its time subtracted",
-	  timer_set_up, timer_body, timer_control, irq_clean_up, .iterations = 20, .arg = SPIN_TICKS },
-	{ "self-ipi", "interrupt to the own CPU by the local APIC", ipi_set_up, ipi_body,
-	  control_loop, irq_clean_up, .iterations = 20 });
+	  timer_set_up, timer_body, timer_control, irq_clean_up, 20, 0, SPIN_TICKS },
+	{ "self-ipi", "interrupt to the own CPU by the local APIC",
+	  ipi_set_up, ipi_body, control_loop, irq_clean_up, 20 });

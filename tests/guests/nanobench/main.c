@@ -125,7 +125,7 @@ static u64 calibrate(const struct bench *b)
 {
 	u64 n = b->iterations;
 
-	if (b->fixed)
+	if (b->flags & FIXED)
 		return n;
 	while (timed(b->body, n) < ROUND_TICKS && n < MAX_ITERATIONS)
 		n *= 2;
@@ -219,14 +219,23 @@ static bool named(const char *names, const char *name, size_t len)
 	return false;
 }
 
-#define FOR_EACH_BENCH(b, l)							\
-	for (unsigned int l = 0; l < ARRAY_SIZE(lists); l++)			\
-		for (const struct bench *b = lists[l]->bench;			\
-		     b < lists[l]->bench + lists[l]->count; b++)
+/* Benchmark @i of all, or NULL. */
+static const struct bench *nth(unsigned int i)
+{
+	unsigned int l;
+
+	for (l = 0; l < ARRAY_SIZE(lists); i -= lists[l++]->count)
+		if (i < lists[l]->count)
+			return &lists[l]->bench[i];
+	return NULL;
+}
 
 static bool exists(const char *name, size_t len)
 {
-	FOR_EACH_BENCH(b, l)
+	const struct bench *b;
+	unsigned int i;
+
+	for (i = 0; (b = nth(i)); i++)
 		if (strlen(b->name) == len && !strncmp(b->name, name, len))
 			return true;
 	return false;
@@ -236,6 +245,8 @@ static void check_names(const char *names)
 {
 	char name[40];
 
+	if (!*names || *names == ' ')
+		die("only= wants names of tests; the word list shows them");
 	while (*names && *names != ' ') {
 		size_t n = 0;
 
@@ -246,7 +257,7 @@ static void check_names(const char *names)
 				n = sizeof(name) - 1;
 			memcpy(name, names, n);
 			name[n] = 0;
-			die("there is no test '%s'; the word list names them", name);
+			die("there is no test '%s'; the word list shows them", name);
 		}
 		names += n + (names[n] == ',');
 	}
@@ -313,10 +324,15 @@ static void parse_words(void)
 
 void kernel_main(void)
 {
+	const struct bench *b;
+	unsigned int i;
+
 	parse_words();
+	/* Firmware may have put tables at the end of memory. */
+	mem_top = (mem_top - MIB) & -PAGE_2M;
 	pt_new(&base, PT_4LEVEL);
 	write_cr3(base.root);
-	FOR_EACH_BENCH(b, l) {
+	for (i = 0; (b = nth(i)); i++) {
 		if (only && !named(only, b->name, strlen(b->name)))
 			continue;
 		if (listing)

@@ -31,11 +31,12 @@ struct bench {
 	void (*control)(u64 n);
 	/* Optional, as is set_up; not called when that has failed or skipped. */
 	void (*clean_up)(void);
-	/* Operations of a round: at least so many, or exactly so many if @fixed. */
-	u64 iterations;
-	bool fixed;
-	unsigned int arg;
+	u64 iterations;		/* operations of a round, at least */
+	unsigned int flags;
+	unsigned int arg;	/* set_up()'s own */
 };
+
+#define FIXED	BIT(0)		/* a round has just so many operations */
 
 /* A list of benchmarks; each subject's file has one. */
 struct bench_list {

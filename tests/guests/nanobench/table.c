@@ -117,6 +117,12 @@ static void fork_new(struct fork_side *s)
 	s->frames = alloc_pages(FORK_TABLES * FORK_PAGES);
 }
 
+/* The entry of a page that belongs to one side alone. */
+static u64 fork_entry(const struct fork_side *s, ulong table, ulong page)
+{
+	return (ulong)(s->frames + (table * FORK_PAGES + page) * PAGE_SIZE) | PT_P | PT_W | PT_USED;
+}
+
 /* As an operating system's: the page becomes the writer's own. */
 static bool fork_fault(struct regs *r)
 {
@@ -124,8 +130,7 @@ static bool fork_fault(struct regs *r)
 
 	if (va < WINDOW || t >= FORK_TABLES || p >= FORK_PAGES || r->error != (PF_P | PF_W))
 		return false;
-	in->table[t][p] = (ulong)(in->frames + (t * FORK_PAGES + p) * PAGE_SIZE) |
-			  PT_P | PT_W | PT_USED;
+	in->table[t][p] = fork_entry(in, t, p);
 	invlpg(va);
 	fork_faults++;
 	return true;
@@ -146,8 +151,7 @@ static void fork_set_up(const struct bench *b, u64 n)
 	fork_new(&child);
 	for (t = 0; t < FORK_TABLES; t++)
 		for (p = 0; p < FORK_PAGES; p++)
-			parent.table[t][p] = (ulong)(parent.frames + (t * FORK_PAGES + p) * PAGE_SIZE) |
-					     PT_P | PT_W | PT_USED;
+			parent.table[t][p] = fork_entry(&parent, t, p);
 	set_handler(VEC_PF, fork_fault);
 	in = &parent;
 	fork_faults = 0;
@@ -202,11 +206,11 @@ static void fork_clean_up(void)
 }
 
 BENCH_LIST(table_list,
-	{ "ptemod", "change of a page-table entry, INVLPG, load", page_set_up, ptemod_body,
-	  control_loop, NULL, .iterations = 20 },
-	{ "invlpg", "INVLPG of a mapped page, load", page_set_up, invlpg_body, control_loop,
-	  NULL, .iterations = 50 },
-	{ "mmap-storm", "map 64 pages, write each, unmap, INVLPG each", storm_set_up, storm_body,
-	  control_loop, NULL, .iterations = 2 },
-	{ "cow-fork", "copy tables of 64 pages, protect both, write all of both", fork_set_up,
-	  fork_body, control_loop, fork_clean_up, .iterations = 2 });
+	{ "ptemod", "change of a page-table entry, INVLPG, load",
+	  page_set_up, ptemod_body, control_loop, NULL, 20 },
+	{ "invlpg", "INVLPG of a mapped page, load",
+	  page_set_up, invlpg_body, control_loop, NULL, 50 },
+	{ "mmap-storm", "map 64 pages, write each, unmap, INVLPG each",
+	  storm_set_up, storm_body, control_loop, NULL, 2 },
+	{ "cow-fork", "copy tables of 64 pages, protect both, write all of both",
+	  fork_set_up, fork_body, control_loop, fork_clean_up, 2 });

@@ -7,34 +7,29 @@
 
 static ulong touch_next, touch_end, touch_page;
 
-/*
- * Memory is used from its end downwards for this and from the other end for all else.
- * Firmware may have left tables at the end; they are stepped over.
- */
-#define FIRMWARE_BYTES	MIB
+/* Memory is used from its end downwards for this, and from its start for all else. */
+#define KEPT		(8 * MIB)
+#define ROUNDS		8
 
 static void touch_set_up(const struct bench *b, u64 n)
 {
-	ulong size = b->arg, top = (mem_top - FIRMWARE_BYTES) & -PAGE_2M, want, spare, rounds, va;
+	ulong spare = mem_top > mem_mark() + KEPT ? mem_top - mem_mark() - KEPT : 0;
+	ulong size = b->arg, want, rounds, va;
 
-	/* Once: from then on mem_top is the end of a whole page. */
-	if (mem_top % PAGE_2M == 0 && touch_page)
-		top = mem_top;
-	spare = top > mem_mark() + 8 * MIB ? top - mem_mark() - 8 * MIB : 0;
 	if (n * size > spare) {
-		skip("%lu KiB of memory never used before, but only %lu left", n * size / 1024,
+		skip("needs %lu KiB of memory never used before, %lu are left", n * size / 1024,
 		     spare / 1024);
 		return;
 	}
 	/* At most half of what is left, for what comes after. */
 	rounds = spare / 2 / (n * size);
-	if (rounds > 8)
-		rounds = 8;
+	if (rounds > ROUNDS)
+		rounds = ROUNDS;
 	if (!rounds)
 		rounds = 1;
 	limit_rounds(rounds);
 	want = (rounds * n * size + PAGE_2M - 1) & -PAGE_2M;
-	mem_top = top - want;
+	mem_top = (mem_top & -PAGE_2M) - want;
 	for (va = WINDOW; va < WINDOW + want; va += size)
 		pt_map(&base, va, mem_top + (va - WINDOW), PT_W | PT_USED, size == PAGE_2M ? 2 : 1);
 	touch_page = size;
@@ -53,7 +48,7 @@ static void touch_body(u64 n)
 }
 
 BENCH_LIST(touch_list,
-	{ "touch-4k", "first store to a page of 4 KiB", touch_set_up, touch_body, control_loop,
-	  NULL, 256, .fixed = true, .arg = PAGE_SIZE },
-	{ "touch-2m", "first store to a page of 2 MiB", touch_set_up, touch_body, control_loop,
-	  NULL, 4, .fixed = true, .arg = PAGE_2M });
+	{ "touch-4k", "first store to a page of 4 KiB",
+	  touch_set_up, touch_body, control_loop, NULL, 256, FIXED, PAGE_SIZE },
+	{ "touch-2m", "first store to a page of 2 MiB",
+	  touch_set_up, touch_body, control_loop, NULL, 4, FIXED, PAGE_2M });
