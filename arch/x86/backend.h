@@ -159,7 +159,7 @@ struct umbra_backend {
 	void (*cancel_injection)(struct umbra_vcpu *vcpu);
 };
 
-extern const struct umbra_backend umbra_svm_backend;
+extern const struct umbra_backend umbra_svm_backend, umbra_vmx_backend;
 
 /* The one in use; NULL when the CPU has none. Set at module load, then constant. */
 extern const struct umbra_backend *umbra_backend;

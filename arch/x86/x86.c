@@ -10,11 +10,14 @@
 #include "cpuid.h"
 #include "umbra.h"
 
+#define NO_BACKEND	"the CPU has neither AMD-V nor VT-x, or hides it"
+
 const struct umbra_backend *umbra_backend;
 
 /* In order of preference; the first whose CPU this is. */
 static const struct umbra_backend *const backends[] = {
 	&umbra_svm_backend,
+	&umbra_vmx_backend,
 };
 
 static unsigned int xsave_size;
@@ -47,12 +50,15 @@ int umbra_arch_init(void)
 
 	for (i = 0; i < ARRAY_SIZE(backends) && !umbra_backend; i++) {
 		ret = backends[i]->probe(reason);
+		if (ret == -ENODEV)
+			continue;
 		/* Turned off or in use now is no reason to forget whose CPU it is. */
-		if (ret != -ENODEV)
-			umbra_backend = backends[i];
+		umbra_backend = backends[i];
 		if (ret)
 			pr_warn("cannot run VMs: %s\n", reason);
 	}
+	if (!umbra_backend)
+		pr_warn("cannot run VMs: %s\n", NO_BACKEND);
 	umbra_fpu_host_init();
 	ret = learn_xsave_size();
 	if (ret)
@@ -101,8 +107,7 @@ void umbra_arch_exit(void)
 u64 umbra_arch_cap(u32 cap, char *reason)
 {
 	if (!umbra_backend) {
-		strscpy(reason, "the CPU has neither AMD-V nor VT-x, or hides it",
-			UMBRA_REASON_LEN);
+		strscpy(reason, NO_BACKEND, UMBRA_REASON_LEN);
 		return 0;
 	}
 	switch (cap) {

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VT-x: switching it on and off, VMCSs on their way between CPUs, and what all
+ * VMs share (SDM Vol. 3 24.7, 25.11, 29.4, 31).
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitmap.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/perf_event.h>
+#include <linux/smp.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/tlbflush.h>
+#include "vmx.h"
+
+DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
+
+static struct page *msr_bitmap;
+
+/* A bit per tag; 0 is the host's. */
+static unsigned long *vpids;
+static DEFINE_SPINLOCK(vpid_lock);
+#define NR_VPIDS	(U16_MAX + 1)
+
+/* Types of INVEPT and INVVPID (volume 3, 31.3). */
+#define INVEPT_SINGLE	1
+#define INVEPT_ALL	2
+#define INVVPID_ADDRESS	0
+#define INVVPID_SINGLE	1
+#define INVVPID_ALL	2
+
+static const struct {
+	u32 msr;
+	bool write;
+} passed_msrs[] = {
+	/* In the VMCS, */
+	{ MSR_FS_BASE, true }, { MSR_GS_BASE, true }, { MSR_IA32_SYSENTER_CS, true },
+	{ MSR_IA32_SYSENTER_ESP, true }, { MSR_IA32_SYSENTER_EIP, true },
+	/* read back when the vCPU leaves the CPU, */
+	{ MSR_KERNEL_GS_BASE, true },
+	/* and written through us only. */
+	{ MSR_STAR, false }, { MSR_LSTAR, false }, { MSR_CSTAR, false },
+	{ MSR_SYSCALL_MASK, false },
+};
+
+static void invept(unsigned long type, u64 eptp)
+{
+	struct {
+		u64 eptp, zero;
+	} operand = { eptp, 0 };
+
+	asm volatile("1: invept %0, %1\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : "m" (operand), "r" (type) : "cc", "memory");
+}
+
+static void invvpid(unsigned long type, u16 vpid, u64 gva)
+{
+	struct {
+		u64 vpid, gva;
+	} operand = { vpid, gva };
+
+	asm volatile("1: invvpid %0, %1\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : "m" (operand), "r" (type) : "cc", "memory");
+}
+
+static void vmclear(u64 pa)
+{
+	asm volatile("1: vmclear %0\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : "m" (pa) : "cc", "memory");
+}
+
+static void vmptrld(u64 pa)
+{
+	asm volatile("1: vmptrld %0\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : "m" (pa) : "cc", "memory");
+}
+
+/* 0, or -EBUSY when the CPU refuses. */
+static int vmxon(u64 pa)
+{
+	asm goto("1: vmxon %0\n"
+		 "jbe %l[failed]\n"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : "m" (pa) : "cc", "memory" : failed);
+	return 0;
+failed:
+	return -EBUSY;
+}
+
+static void vmxoff(void)
+{
+	asm volatile("1: vmxoff\n"
+		     "2:\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : : : "cc", "memory");
+}
+
+/**
+ * vmx_write_failed() - VMWRITE was refused: there is no such field
+ * @field: its encoding
+ * @value: what was to be written
+ */
+void vmx_write_failed(unsigned long field, u64 value)
+{
+	pr_err_ratelimited("VMWRITE of 0x%llx to field 0x%lx failed, error %llu\n", value, field,
+			   vmcs_read(VM_INSTRUCTION_ERROR));
+}
+
+/* Reads of 0 to 0x1fff, of 0xc0000000 to 0xc0001fff, then the same for writes (25.6.9). */
+static void pass_msr(u8 *map, u32 msr, bool write)
+{
+	unsigned int range = msr >= 0xc0000000 ? 1024 : 0;
+	unsigned int bit = msr & 0x1fff;
+
+	__clear_bit(bit, (unsigned long *)(map + range));
+	if (write)
+		__clear_bit(bit, (unsigned long *)(map + 2048 + range));
+}
+
+/**
+ * vmx_setup() - what all CPUs and VMs need, once, at module load
+ *
+ * For every CPU that may ever come, since allocating at hotplug could fail.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vmx_setup(void)
+{
+	unsigned int cpu, i;
+	u8 *map;
+
+	vmx_run_init();
+	vpids = bitmap_zalloc(NR_VPIDS, GFP_KERNEL);
+	msr_bitmap = alloc_page(GFP_KERNEL);
+	if (!vpids || !msr_bitmap)
+		goto err;
+	__set_bit(0, vpids);
+	map = page_address(msr_bitmap);
+	memset(map, 0xff, PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(passed_msrs); i++)
+		pass_msr(map, passed_msrs[i].msr, passed_msrs[i].write);
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = &per_cpu(vmx_cpu, cpu);
+
+		INIT_LIST_HEAD(&c->loaded);
+		c->region = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		if (!c->region)
+			goto err;
+		*(u32 *)page_address(c->region) = vmx_caps.revision;
+	}
+	return 0;
+
+err:
+	vmx_teardown();
+	return -ENOMEM;
+}
+
+/**
+ * vmx_teardown() - undo vmx_setup(), also half of it
+ */
+void vmx_teardown(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct vmx_cpu *c = &per_cpu(vmx_cpu, cpu);
+
+		if (c->region)
+			__free_page(c->region);
+		c->region = NULL;
+	}
+	if (msr_bitmap)
+		__free_page(msr_bitmap);
+	msr_bitmap = NULL;
+	bitmap_free(vpids);
+	vpids = NULL;
+}
+
+/**
+ * vmx_msr_bitmap() - address of the MSR bitmap
+ *
+ * Return: its physical address.
+ */
+u64 vmx_msr_bitmap(void)
+{
+	return page_to_phys(msr_bitmap);
+}
+
+/* The firmware has left it open: switch it on, and lock it, as the CPU demands (24.7). */
+static void open_feature_control(void)
+{
+	u64 control;
+
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) || control & FEAT_CTL_LOCKED)
+		return;
+	control |= FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+	wrmsrl_safe(MSR_IA32_FEAT_CTL, control);
+}
+
+/**
+ * vmx_cpu_enable() - switch VT-x on, on this CPU (24.7)
+ *
+ * Interrupts are off.
+ *
+ * Return: 0, or -EBUSY when somebody else has, or the CPU refuses.
+ */
+int vmx_cpu_enable(void)
+{
+	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
+	int ret;
+
+	if (cr4_read_shadow() & X86_CR4_VMXE)
+		return -EBUSY;
+	open_feature_control();
+	/* On some CPUs trace packets of the host cannot be had in VMX operation. */
+	intel_pt_handle_vmx(1);
+	cr4_set_bits_irqsoff(X86_CR4_VMXE);
+	ret = vmxon(page_to_phys(c->region));
+	if (ret) {
+		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+		intel_pt_handle_vmx(0);
+		return ret;
+	}
+	c->current_vmcs = NULL;
+	/* Whatever the TLB still knows is from another time. */
+	vmx_flush_all();
+	return 0;
+}
+
+/* On the CPU that holds it, interrupts off. */
+static void clear_here(struct vmx_cpu *c, struct vmx_vcpu *vmx)
+{
+	vmclear(vmx->vmcs_pa);
+	if (c->current_vmcs == vmx->vmcs)
+		c->current_vmcs = NULL;
+	list_del(&vmx->link);
+	vmx->launched = false;
+	/* Pairs with vmx_make_current(): only then another CPU may load it. */
+	smp_store_release(&vmx->cpu, -1);
+}
+
+/**
+ * vmx_cpu_disable() - switch it off, on this CPU
+ *
+ * Interrupts are off. Takes no locks. Every VMCS this CPU may hold in its
+ * caches is written back first (25.11.1).
+ */
+void vmx_cpu_disable(void)
+{
+	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
+	struct vmx_vcpu *vmx, *next;
+
+	list_for_each_entry_safe(vmx, next, &c->loaded, link)
+		clear_here(c, vmx);
+	vmxoff();
+	cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+	intel_pt_handle_vmx(0);
+}
+
+static void clear_on_cpu(void *arg)
+{
+	struct vmx_vcpu *vmx = arg;
+
+	/* Switching off may have come before us. */
+	if (vmx->cpu == smp_processor_id())
+		clear_here(this_cpu_ptr(&vmx_cpu), vmx);
+}
+
+/**
+ * vmx_clear() - take a VMCS from the CPU that holds it
+ * @vmx: the vCPU, which is not in the guest; interrupts on
+ *
+ * If that CPU goes offline meanwhile it clears the VMCS by itself.
+ */
+void vmx_clear(struct vmx_vcpu *vmx)
+{
+	int cpu = smp_load_acquire(&vmx->cpu);
+
+	if (cpu >= 0)
+		smp_call_function_single(cpu, clear_on_cpu, vmx, 1);
+}
+
+/**
+ * vmx_make_current() - make a VMCS the one this CPU accesses
+ * @vmx: the vCPU; preemption is off, VT-x is on
+ */
+void vmx_make_current(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
+	int cpu = smp_processor_id();
+	unsigned long flags;
+
+	if (vmx->cpu != cpu) {
+		vmx_clear(vmx);
+		local_irq_save(flags);
+		/* A new page may be anything to the CPU's caches (25.11.3). */
+		vmclear(vmx->vmcs_pa);
+		list_add(&vmx->link, &c->loaded);
+		vmx->cpu = cpu;
+		local_irq_restore(flags);
+	}
+	if (c->current_vmcs != vmx->vmcs) {
+		c->current_vmcs = vmx->vmcs;
+		vmptrld(vmx->vmcs_pa);
+		/* The branch predictors were last trained by another guest. */
+		indirect_branch_prediction_barrier();
+	}
+}
+
+/**
+ * vmx_vpid_alloc() - a tag for a new vCPU's translations
+ *
+ * Return: the VPID; 0 if the CPU has none, or all are taken.
+ */
+u16 vmx_vpid_alloc(void)
+{
+	unsigned long vpid;
+
+	if (!vmx_caps.vpid)
+		return 0;
+	spin_lock(&vpid_lock);
+	vpid = find_first_zero_bit(vpids, NR_VPIDS);
+	if (vpid < NR_VPIDS)
+		__set_bit(vpid, vpids);
+	else
+		vpid = 0;
+	spin_unlock(&vpid_lock);
+	return vpid;
+}
+
+/**
+ * vmx_vpid_free() - undo vmx_vpid_alloc()
+ * @vpid: the tag; whoever gets it next flushes it before its first use
+ */
+void vmx_vpid_free(u16 vpid)
+{
+	if (!vpid)
+		return;
+	spin_lock(&vpid_lock);
+	__clear_bit(vpid, vpids);
+	spin_unlock(&vpid_lock);
+}
+
+/**
+ * vmx_flush_all() - drop the translations of all guests on this CPU
+ *
+ * VT-x is on.
+ */
+void vmx_flush_all(void)
+{
+	if (vmx_caps.ept)
+		invept(INVEPT_ALL, 0);
+	if (vmx_caps.vpid)
+		invvpid(INVVPID_ALL, 0, 0);
+}
+
+/**
+ * vmx_flush_vcpu() - drop a vCPU's translations on this CPU
+ * @vmx: the vCPU, loaded; preemption is off
+ * @nested: it uses nested paging
+ *
+ * INVEPT also drops what was combined from EPT and the guest's own tables, for
+ * every VPID (29.4.3.1), and with EPT there is nothing else. Without VPID every
+ * entry flushes.
+ */
+void vmx_flush_vcpu(const struct vmx_vcpu *vmx, bool nested)
+{
+	if (nested)
+		invept(vmx_caps.invept_single ? INVEPT_SINGLE : INVEPT_ALL, vmx->root);
+	else if (vmx->vpid)
+		invvpid(vmx_caps.invvpid_single ? INVVPID_SINGLE : INVVPID_ALL, vmx->vpid, 0);
+}
+
+/**
+ * vmx_flush_address() - drop a vCPU's translations of one page on this CPU
+ * @vmx: the vCPU, loaded; preemption is off
+ * @gva: an address in the page
+ *
+ * Return: false if the CPU cannot.
+ */
+bool vmx_flush_address(const struct vmx_vcpu *vmx, u64 gva)
+{
+	if (!vmx->vpid)
+		return true;
+	if (!vmx_caps.invvpid_addr)
+		return false;
+	invvpid(INVVPID_ADDRESS, vmx->vpid, gva);
+	return true;
+}
