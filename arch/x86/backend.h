@@ -54,6 +54,20 @@ struct umbra_exit_count {
 };
 
 /**
+ * struct umbra_nested_tables - what nested tables are like
+ * @format: enum umbra_format_id
+ * @levels: level of the root
+ * @max_leaf: level of the largest leaves
+ * @no_accessed: the CPU does not set accessed and dirty bits
+ */
+struct umbra_nested_tables {
+	u8 format;
+	u8 levels;
+	u8 max_leaf;
+	bool no_accessed;
+};
+
+/**
  * struct umbra_backend - what a vendor's virtualization does for x86 code
  *
  * Unless said otherwise a hook is called with vcpu->mutex held, the vCPU
@@ -66,6 +80,7 @@ struct umbra_exit_count {
  * @probe: may be called at any time, changes nothing. Returns 0 or -ENODEV (no
  *	such CPU), -EOPNOTSUPP (turned off by firmware), -EBUSY (held by another
  *	hypervisor), with the reason in words
+ * @nested_tables: what nested tables are like, if there is nested paging
  * @cap: value of a capability that is the vendor's, 0 with a reason if missing
  * @setup: allocate what all CPUs and VMs need; once, at module load
  * @teardown: undo @setup
@@ -120,6 +135,7 @@ struct umbra_backend {
 
 	int (*probe)(char *reason);
 	u64 (*cap)(u32 cap, char *reason);
+	void (*nested_tables)(struct umbra_nested_tables *tables);
 	int (*setup)(void);
 	void (*teardown)(void);
 	int (*cpu_enable)(void);

@@ -109,7 +109,8 @@ const struct umbra_format umbra_formats[UMBRA_NR_FORMATS] = {
 		.exec = BIT_ULL(2),
 		.accessed = BIT_ULL(8),
 		.dirty = BIT_ULL(9),
-		.memory_type = 6 << 3,
+		/* Write-back whatever the guest's PAT says (SDM Vol. 3 29.3.7.2). */
+		.memory_type = 6 << 3 | BIT_ULL(6),
 		.address = ADDRESS64,
 		.level = {
 			[1] = { .shift = 12, .bits = 9, .permissions = true },

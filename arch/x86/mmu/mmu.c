@@ -92,7 +92,7 @@ void umbra_mmu_module_exit(void)
 int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging)
 {
 	struct umbra_mmu_vm *mmu = &vm->arch.mmu;
-	enum umbra_format_id id;
+	struct umbra_nested_tables tables;
 
 	spin_lock_init(&mmu->pages_lock);
 	INIT_LIST_HEAD(&mmu->pages);
@@ -100,22 +100,25 @@ int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging)
 	switch (paging) {
 	case UMBRA_PAGING_NESTED:
 		mmu->strategy = &umbra_mmu_nested;
-		id = umbra_backend->vendor == UMBRA_VENDOR_SVM ? UMBRA_FORMAT_NPT :
-								  UMBRA_FORMAT_EPT;
+		umbra_backend->nested_tables(&tables);
 		break;
 	case UMBRA_PAGING_SHADOW:
 		mmu->strategy = &umbra_mmu_shadow;
 		/* PAE and 5-level entries differ only in bits that we leave 0. */
-		id = UMBRA_FORMAT_4LEVEL;
+		tables = (struct umbra_nested_tables) {
+			.format = UMBRA_FORMAT_4LEVEL,
+			.levels = umbra_formats[UMBRA_FORMAT_4LEVEL].levels,
+			.max_leaf = UMBRA_SLOT_LEVELS,
+		};
 		break;
 	default:
 		return -EINVAL;
 	}
-	umbra_paging_init(&mmu->host, id, UMBRA_PAGING_NX | UMBRA_PAGING_1G,
+	umbra_paging_init(&mmu->host, tables.format, UMBRA_PAGING_NX | UMBRA_PAGING_1G,
 			  boot_cpu_data.x86_phys_bits);
-	/* Nested tables of AMD have as many levels as the host's own (APM Vol. 2 15.25.3). */
-	if (id == UMBRA_FORMAT_NPT && pgtable_l5_enabled())
-		mmu->host.levels = 5;
+	mmu->host.levels = tables.levels;
+	mmu->max_leaf = tables.max_leaf;
+	mmu->no_accessed = tables.no_accessed;
 
 	mmu->hash = kvcalloc(1 << UMBRA_MMU_HASH_BITS, sizeof(*mmu->hash), GFP_KERNEL_ACCOUNT);
 	return mmu->hash ? 0 : -ENOMEM;

@@ -71,6 +71,8 @@ struct umbra_mmu_slot {
 struct umbra_mmu_vm {
 	const struct umbra_mmu_strategy *strategy;
 	struct umbra_paging host;	/* the format of our own tables */
+	u8 max_leaf;			/* level of the largest leaves in them */
+	bool no_accessed;		/* the CPU sets no accessed bits there */
 	/* All below under mmu_lock, or pages_lock where it is held for reading. */
 	spinlock_t pages_lock;
 	struct hlist_head *hash;	/* shadow: table pages by gfn */

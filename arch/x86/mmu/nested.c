@@ -161,7 +161,9 @@ static int nested_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 error_code)
 	if (ret)
 		return ret;
 	ret = umbra_host_get(vcpu, slot, gfn, write,
-			     READ_ONCE(nested_large) ? umbra_slot_max_level(slot, gfn) : 1, &hp);
+			     READ_ONCE(nested_large) ?
+			     min_t(int, umbra_slot_max_level(slot, gfn), vm->arch.mmu.max_leaf) : 1,
+			     &hp);
 	if (ret)
 		return umbra_host_error(vcpu, gfn, ret);
 

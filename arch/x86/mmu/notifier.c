@@ -102,6 +102,18 @@ static bool page_young(struct umbra_vm *vm, struct umbra_rmap *rmap, bool clear)
 	return any;
 }
 
+/*
+ * Without accessed bits a page is young while it is mapped; looking at it takes
+ * it away, to be mapped again when it is used.
+ */
+static bool young_by_mapping(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn, int level,
+			     bool clear)
+{
+	if (clear)
+		return umbra_rmap_zap(vm, slot, gfn, level);
+	return umbra_slot_rmap(slot, gfn, level)->value;
+}
+
 static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, bool clear)
 {
 	const struct umbra_slots *slots = vm->slots;
@@ -117,7 +129,9 @@ static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, b
 			continue;
 		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++)
 			for (gfn = first; gfn < last; gfn = next_page(gfn, level))
-				any |= page_young(vm, umbra_slot_rmap(slot, gfn, level), clear);
+				any |= vm->arch.mmu.no_accessed ?
+				       young_by_mapping(vm, slot, gfn, level, clear) :
+				       page_young(vm, umbra_slot_rmap(slot, gfn, level), clear);
 	}
 	return any;
 }

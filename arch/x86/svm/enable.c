@@ -3,6 +3,7 @@
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
+#include <linux/pgtable.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -123,6 +124,21 @@ u64 svm_cap(u32 cap, char *reason)
 	if (!value && missing)
 		strscpy(reason, missing, UMBRA_REASON_LEN);
 	return value;
+}
+
+/**
+ * svm_nested_tables() - what nested tables are like
+ * @tables: where to put it
+ *
+ * They have as many levels as the host's own (15.25.3).
+ */
+void svm_nested_tables(struct umbra_nested_tables *tables)
+{
+	*tables = (struct umbra_nested_tables) {
+		.format = UMBRA_FORMAT_NPT,
+		.levels = pgtable_l5_enabled() ? 5 : 4,
+		.max_leaf = UMBRA_SLOT_LEVELS,
+	};
 }
 
 static void pass_msr(u8 *map, u32 msr)

@@ -447,6 +447,7 @@ const struct umbra_backend umbra_svm_backend = {
 	.nr_exits = SVM_NR_ROWS,
 	.probe = svm_probe,
 	.cap = svm_cap,
+	.nested_tables = svm_nested_tables,
 	.setup = svm_setup,
 	.teardown = svm_teardown,
 	.cpu_enable = svm_cpu_enable,

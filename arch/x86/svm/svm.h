@@ -156,6 +156,7 @@ static inline void invlpga_asid(u64 gva, u32 asid)
 /* enable.c */
 int svm_probe(char *reason);
 u64 svm_cap(u32 cap, char *reason);
+void svm_nested_tables(struct umbra_nested_tables *tables);
 int svm_setup(void);
 void svm_teardown(void);
 int svm_cpu_enable(void);

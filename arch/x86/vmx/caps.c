@@ -336,3 +336,17 @@ u64 vmx_cap(u32 cap, char *reason)
 		strscpy(reason, missing, UMBRA_REASON_LEN);
 	return value;
 }
+
+/**
+ * vmx_nested_tables() - what nested tables are like
+ * @tables: where to put it
+ */
+void vmx_nested_tables(struct umbra_nested_tables *tables)
+{
+	*tables = (struct umbra_nested_tables) {
+		.format = UMBRA_FORMAT_EPT,
+		.levels = vmx_caps.ept_levels,
+		.max_leaf = vmx_caps.ept_leaf,
+		.no_accessed = !vmx_caps.ept_ad,
+	};
+}

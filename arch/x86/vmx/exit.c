@@ -232,6 +232,7 @@ const struct umbra_backend umbra_vmx_backend = {
 	.nr_exits = VMX_NR_ROWS,
 	.probe = vmx_probe,
 	.cap = vmx_cap,
+	.nested_tables = vmx_nested_tables,
 	.setup = vmx_setup,
 	.teardown = vmx_teardown,
 	.cpu_enable = vmx_cpu_enable,

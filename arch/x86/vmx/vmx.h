@@ -273,6 +273,7 @@ static inline void vmx_set_interruptibility(struct vmx_vcpu *vmx, u32 value)
 /* caps.c */
 int vmx_probe(char *reason);
 u64 vmx_cap(u32 cap, char *reason);
+void vmx_nested_tables(struct umbra_nested_tables *tables);
 
 /* enable.c */
 int vmx_setup(void);
