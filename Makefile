@@ -18,6 +18,8 @@ help:
 	@echo 'make module, vmctl   only one of them'
 	@echo 'make demo            boot a Linux guest on an emulated AMD-V host, with nested and with'
 	@echo '                     shadow paging (KERNEL=6.1|6.12; HOST=this: on this machine)'
+	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
+	@echo 'make bench-record    make the last of these tables the recorded one'
 	@echo 'make check           every test there is'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-system   a part'
 	@echo 'make lint            the same as check-lint'
@@ -42,6 +44,13 @@ vmctl:
 demo:
 	@scripts/deps build host
 	@tests/host/demo --host $(HOST) --kernel $(KERNEL)
+
+bench:
+	@scripts/deps build host
+	@tests/bench/run --host $(HOST) --kernel $(KERNEL) --html
+
+bench-record:
+	@tests/bench/run --host $(HOST) --record
 
 check:
 	@scripts/deps
@@ -74,5 +83,5 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all help module no-module vmctl demo check check-unit check-build check-lint check-host \
+.PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build check-lint check-host \
 	check-system lint docs install clean distclean

@@ -9,7 +9,6 @@ from testhost import cache, kernels, sources
 from testhost.cache import HostError
 
 CLANG = Path(__file__).with_name("clang-kernel")
-KVMRUN = "tests/bench/kvmrun"
 FLAVOURS = (kernels.HOST_FLAVOUR, kernels.GUEST_FLAVOUR)
 
 # Debian's headers come without vmlinux, and of another build of the compiler.
@@ -61,7 +60,7 @@ def run(report):
     for compiler in ("gcc", "clang"):
         work = cache.ROOT / "work" / f"matrix-userland-{compiler}"
         with cache.lock(work.name):
-            _fresh(work, (*sources.USERLAND, KVMRUN))
-            for what, where in (("vmctl", "userland"), ("kvmrun", KVMRUN)):
+            _fresh(work, (*sources.USERLAND, sources.KVMRUN))
+            for what, where in (("vmctl", "userland"), ("kvmrun", sources.KVMRUN)):
                 report.command(f"build {what} {compiler}",
                                ["make", "-j2", "-C", work / where, f"CC={compiler}"], no_warnings)

@@ -84,7 +84,8 @@ def run(report):
     except HostError as error:
         report.failed("lint", str(error))
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
-    programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites"]
+    programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",
+                "tests/bench/run", "tests/bench/yardstick"]
     report.command("lint pylint", ["/usr/bin/pylint", "--rcfile", REPO / "tests/suites/pylintrc",
                                    *programs], cwd=REPO)
     report.command("lint codespell",

@@ -8,6 +8,7 @@ option ROM (../bochs/boot.S) enters the kernel by the PVH boot protocol.
 """
 
 import dataclasses
+import re
 import shutil
 import socket
 import struct
@@ -169,6 +170,13 @@ class Bochs:
     append: str = ""
     SMP: int = 1
     WINDOW: int = WINDOW
+
+    def version(self):
+        """Return the emulator's name and version, and the CPU that it emulates."""
+        done = subprocess.run(["bochs-bin", "--help"], check=False, text=True, capture_output=True,
+                              stdin=subprocess.DEVNULL)
+        found = re.search(r"Bochs x86 Emulator [\d.]+", done.stdout + done.stderr)
+        return f"{found.group(0) if found else 'Bochs'}, {self.model}"
 
     def start(self, machine):
         """Start the emulator for a Machine; return its process and the line's two ends."""

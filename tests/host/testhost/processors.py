@@ -2,9 +2,11 @@
 """The processors that a test host may have, by the name given to --cpu.
 
 Each has a NAME, SMP (how many CPUs a host has unless told otherwise), WINDOW (how
-many bytes of input may be under way to it), and start(machine), which starts
-its emulator and returns the process with two sockets: one to receive from the
-agent on the host and one to send to it.
+many bytes of input may be under way to it), version(), which names its emulator,
+and start(machine), which starts the emulator and returns the process with two
+sockets: one to receive from the agent on the host and one to send to it. One that
+has a start_guest(guest) starts the same machine with a guest instead of a host,
+and returns the process.
 """
 
 import dataclasses
@@ -28,5 +30,17 @@ class Machine:
     count: bool
     parallel: bool
     cpu_model: str
+    log: Path
+    errors: Path
+
+
+@dataclasses.dataclass
+class Guest:
+    """What an emulator is asked to boot without a host."""
+
+    kernel: Path
+    initrd: Path
+    append: str
+    memory: str
     log: Path
     errors: Path

@@ -16,6 +16,7 @@ from .cache import HostError, say
 
 MODULE = ("Kbuild", "kmod", "arch", "uapi")
 USERLAND = ("userland", "uapi", "arch")
+KVMRUN = "tests/bench/kvmrun"
 _SKIPPED = (".o", ".ko", ".cmd", ".mod", ".a", ".d", ".pyc", ".s", ".symvers", ".order", "~", ".swp")
 
 
@@ -106,3 +107,16 @@ def vmctl():
         shutil.copy(work / "userland/vmctl/vmctl", into / "vmctl")
 
     return cache.entry("vmctl", _key(sources), build) / "vmctl"
+
+
+def kvmrun():
+    """Return kvmrun, the monitor over KVM."""
+    sources = snapshot((*USERLAND, KVMRUN))
+
+    def build(into):
+        work = cache.ROOT / "work" / "kvmrun"
+        sync(sources, work)
+        make(work / KVMRUN, "kvmrun")
+        shutil.copy(work / KVMRUN / "kvmrun", into / "kvmrun")
+
+    return cache.entry("kvmrun", _key(sources), build) / "kvmrun"

@@ -23,6 +23,43 @@ WINDOW = 2048
 # a run repeats bit for bit, and RDTSC counts instructions.
 _COUNT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm", "-seed", "1"]
 
+_MACHINE = ["-nodefaults", "-no-user-config", "-M", "q35", "-display", "none", "-no-reboot"]
+
+
+def _qemu():
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        raise HostError("qemu-system-x86_64 is missing: run 'scripts/deps host'")
+    return qemu
+
+
+def _command():
+    # The emulator ends with this program, however that ends.
+    return ["setpriv", "--pdeathsig", "KILL", _qemu(), *_MACHINE]
+
+
+def version():
+    """Return the emulator's name and version, and the CPU that it emulates."""
+    done = subprocess.run([_qemu(), "--version"], check=True, text=True, capture_output=True)
+    return f"{done.stdout.splitlines()[0]}, TCG, -cpu {CPU_MODEL}"
+
+
+def start_guest(guest):
+    """Start the emulator with a guest on the bare machine; return its process.
+
+    It counts instructions. The guest's first serial port is a file; a value
+    written to port 0xf4 ends it, as under "vmctl run --debug-exit".
+    """
+    args = [*_command(), "-accel", "tcg,thread=single", "-cpu", CPU_MODEL, "-m", guest.memory,
+            "-kernel", guest.kernel, "-append", guest.append,
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            "-chardev", f"file,id=log,path={guest.log}", "-serial", "chardev:log", *_COUNT]
+    if guest.initrd:
+        args += ["-initrd", guest.initrd]
+    with open(guest.errors, "wb") as errors:
+        return subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                                start_new_session=True)
+
 
 def start(machine):
     """Start the emulator for a Machine; return its process and the line's two ends.
@@ -31,14 +68,8 @@ def start(machine):
     that carries the command's input and output.
     """
     ours, theirs = socket.socketpair()
-    qemu = shutil.which("qemu-system-x86_64")
-    if not qemu:
-        raise HostError("qemu-system-x86_64 is missing: run 'scripts/deps host'")
-    # The emulator ends with this program, however that ends.
-    args = ["setpriv", "--pdeathsig", "KILL", qemu, "-nodefaults", "-no-user-config", "-M", "q35",
-            "-accel", "tcg,thread=" + ("multi" if machine.parallel else "single"),
+    args = [*_command(), "-accel", "tcg,thread=" + ("multi" if machine.parallel else "single"),
             "-cpu", machine.cpu_model or CPU_MODEL, "-m", machine.memory,
-            "-display", "none", "-no-reboot",
             "-kernel", machine.kernel.vmlinux, "-initrd", machine.initrd,
             "-append", machine.append,
             "-chardev", f"file,id=log,path={machine.log}", "-serial", "chardev:log",
