@@ -61,6 +61,19 @@ int memory_create(struct guest_memory *mem, uint64_t size)
 	return 0;
 }
 
+int memory_populate(struct guest_memory *mem)
+{
+	uint64_t size = mem->low_size + mem->high_size;
+	int err;
+
+	if (!madvise(mem->low, mem->low_size, MADV_POPULATE_WRITE) &&
+	    (!mem->high || !madvise(mem->high, mem->high_size, MADV_POPULATE_WRITE)))
+		return 0;
+	err = errno;
+	return error_set(err, "the host does not provide %" PRIu64 "M of memory: %s", size >> 20,
+			 strerror(err));
+}
+
 void memory_destroy(struct guest_memory *mem)
 {
 	if (mem->low)

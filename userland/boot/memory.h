@@ -30,6 +30,14 @@ struct guest_memory {
  */
 int memory_create(struct guest_memory *mem, uint64_t size);
 
+/**
+ * memory_populate() - Have the host provide all pages now
+ * @mem: the memory
+ *
+ * Return: 0; -ENOMEM if the host has too few that are free; another negative errno.
+ */
+int memory_populate(struct guest_memory *mem);
+
 /** memory_destroy() - Undo memory_create() */
 void memory_destroy(struct guest_memory *mem);
 

@@ -145,6 +145,8 @@ static int build(struct machine *m)
 	if (ret)
 		return ret;
 	ret = memory_create(&m->memory, m->config->memory);
+	if (!ret && m->config->prealloc)
+		ret = memory_populate(&m->memory);
 	if (ret)
 		return ret;
 	/* Before the hypervisor is asked for, so that a bad file is what the user hears of. */

@@ -29,6 +29,7 @@ struct machine_module {
  * @module: multiboot modules
  * @modules: how many
  * @memory: bytes, a multiple of 4 KiB
+ * @prealloc: have the host provide all of the memory at the start
  * @cpus: how many vCPUs
  * @paging: UMBRA_PAGING_*
  * @debug_exit: have the device of debug_exit.h
@@ -44,6 +45,7 @@ struct machine_config {
 	struct machine_module module[MACHINE_MAX_MODULES];
 	unsigned int modules;
 	uint64_t memory;
+	bool prealloc;
 	unsigned int cpus;
 	unsigned int paging;
 	bool debug_exit;

@@ -81,6 +81,7 @@ const struct verb run_verb = {
 		 "  --module FILE[,ARGUMENTS]\n"
 		 "                      a module for a multiboot kernel; may be repeated\n"
 		 "  --memory SIZE       with K, M or G (default: 256M)\n"
+		 "  --prealloc          take all of it from the host at the start\n"
 		 "  --cpus N            virtual CPUs (default: 1)\n"
 		 "  --paging nested|shadow\n"
 		 "                      how the guest's memory is virtualized (default: nested)\n"

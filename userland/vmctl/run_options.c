@@ -17,7 +17,7 @@
 #define NAME_MAX_LENGTH	63
 
 enum {
-	OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MODULE, OPT_MEMORY, OPT_CPUS, OPT_PAGING,
+	OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MODULE, OPT_MEMORY, OPT_PREALLOC, OPT_CPUS, OPT_PAGING,
 	OPT_CONSOLE, OPT_DEBUG_EXIT, OPT_STATS, OPT_NAME,
 };
 
@@ -27,6 +27,7 @@ static const struct option_spec spec[] = {
 	[OPT_APPEND] = { .name = "append", .has_value = true },
 	[OPT_MODULE] = { .name = "module", .has_value = true, .repeats = true },
 	[OPT_MEMORY] = { .name = "memory", .has_value = true },
+	[OPT_PREALLOC] = { .name = "prealloc" },
 	[OPT_CPUS] = { .name = "cpus", .has_value = true },
 	[OPT_PAGING] = { .name = "paging", .has_value = true },
 	[OPT_CONSOLE] = { .name = "console", .has_value = true },
@@ -152,6 +153,9 @@ static int parse_one(int option, const char *value, struct machine_config *confi
 		return parse_module((char *)value, config);
 	case OPT_MEMORY:
 		return parse_memory(value, config);
+	case OPT_PREALLOC:
+		config->prealloc = true;
+		return 0;
 	case OPT_CPUS:
 		return parse_cpus(value, config);
 	case OPT_PAGING:

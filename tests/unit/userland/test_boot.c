@@ -2,6 +2,7 @@
 /* Loaders, with images made here, whole and broken in every way. */
 #include <elf.h>
 #include <errno.h>
+#include <sys/mman.h>
 
 #include <umbra/umbra.h>
 
@@ -556,6 +557,27 @@ static void files(void **state)
 	image_close(&img);
 }
 
+static bool all_resident(void *start, uint64_t size)
+{
+	unsigned char pages[MEMORY / 4096];
+
+	assert_true(size / 4096 <= sizeof(pages));
+	assert_int_equal(mincore(start, size, pages), 0);
+	for (uint64_t i = 0; i < size / 4096; i++)
+		if (!(pages[i] & 1))
+			return false;
+	return true;
+}
+
+static void memory_is_populated(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(all_resident(f->mem.low, f->mem.low_size));
+	assert_int_equal(memory_populate(&f->mem), 0);
+	assert_true(all_resident(f->mem.low, f->mem.low_size));
+}
+
 #define T(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -576,6 +598,7 @@ int main(void)
 		T(mutated),
 		T(registers),
 		T(guest_memory),
+		T(memory_is_populated),
 		T(files),
 	};
 

@@ -95,6 +95,7 @@ static void run_defaults(void **state)
 	assert_int_equal(c.paging, UMBRA_PAGING_NESTED);
 	assert_int_equal(c.console, CONSOLE_STDIO);
 	assert_false(c.debug_exit);
+	assert_false(c.prealloc);
 }
 
 static void run_everything(void **state)
@@ -105,7 +106,7 @@ static void run_everything(void **state)
 	(void)state;
 	assert_int_equal(parse("run --kernel=k --initrd=i --append a=b=c --module m,x,y=z "
 			       "--module=n --memory=1G --cpus 4 --paging shadow "
-			       "--console=file:log --debug-exit --stats s", &c, said,
+			       "--console=file:log --debug-exit --prealloc --stats s", &c, said,
 			       sizeof(said)), 0);
 	assert_string_equal(c.kernel, "k");
 	assert_string_equal(c.initrd, "i");
@@ -121,6 +122,7 @@ static void run_everything(void **state)
 	assert_int_equal(c.console, CONSOLE_FILE);
 	assert_string_equal(c.console_path, "log");
 	assert_true(c.debug_exit);
+	assert_true(c.prealloc);
 	assert_string_equal(c.stats, "s");
 	assert_int_equal(parse("run --kernel k --name web-1", &c, said, sizeof(said)), 0);
 	assert_string_equal(c.name, "web-1");
