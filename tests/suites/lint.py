@@ -85,7 +85,8 @@ def run(report):
         report.failed("lint", str(error))
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
     programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",
-                "tests/bench/run", "tests/bench/yardstick"]
+                "tests/bench/run", "tests/bench/yardstick", "tests/unit/bench/run",
+                "tests/unit/bench/test_yardstick.py"]
     report.command("lint pylint", ["/usr/bin/pylint", "--rcfile", REPO / "tests/suites/pylintrc",
                                    *programs], cwd=REPO)
     report.command("lint codespell",

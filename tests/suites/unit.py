@@ -11,7 +11,7 @@ import time
 
 from testhost import cache, sources
 
-PARTS = ("userland", "uapi", "arch", "kmod", "tests/unit")
+PARTS = ("userland", "uapi", "arch", "kmod", "tests/unit", "tests/bench", "tests/host")
 
 
 def _run_directory(report, work, name):
@@ -39,7 +39,7 @@ def _run_directory(report, work, name):
 
 def run(report):
     """Run every directory's tests, in a copy of the sources."""
-    names = sorted(p.parent.name for p in (cache.REPO / "tests/unit").glob("*/Makefile"))
+    names = sorted(p.parent.name for p in (cache.REPO / "tests/unit", "tests/bench", "tests/host").glob("*/Makefile"))
     if not any(report.wanted(f"unit {name}") for name in names):
         return
     with cache.lock("work-unit"):

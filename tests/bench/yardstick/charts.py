@@ -15,8 +15,8 @@ _VALUE = 90
 
 
 def _text(x, y, content, anchor="start", kind=""):
-    return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{f" class={kind}" if kind else ""}>'
-            f"{html.escape(content)}</text>")
+    kind = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{html.escape(content)}</text>'
 
 
 def _rect(x, y, width, height, kind, title):

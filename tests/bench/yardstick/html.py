@@ -31,14 +31,15 @@ svg line { stroke: var(--line); } svg line.one { stroke: var(--soft); stroke-wid
 
 def _table(heads, body, ratios=0):
     """Return an HTML table; the last cells of a row are ratios, which have a colour."""
+    units = {1: ' class="unit"'}
+
     def cell(number, value):
-        kind = ' class="unit"' if number == 1 else ""
+        kind = units.get(number, "")
         if number >= len(heads) - ratios and value not in ("-", ""):
             kind = ' class="better"' if float(value) < 1 else ' class="worse"' if float(value) > 1 else ""
         return f"<td{kind}>{html.escape(value)}</td>"
 
-    head = "".join(f'<th{" class=unit" if number == 1 else ""}>{html.escape(name)}</th>'
-                   for number, name in enumerate(heads))
+    head = "".join(f"<th{units.get(number, '')}>{html.escape(name)}</th>" for number, name in enumerate(heads))
     rows = "".join("<tr>" + "".join(cell(*item) for item in enumerate(row)) + "</tr>\n" for row in body)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>'
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is run in a column, and what is read out of what it leaves.
 
-The bare-metal guest is run once for its ticks, with all its tests. How often a
+The bare-metal guest is run once for its ticks, with all its tests, in memory that
+the host has found and cleared before, which is no business of a hypervisor. How often a
 test exits is the difference of two more runs, one with twice as many
 iterations, so that starting the guest does not count. The Linux guest is run
 once for each workload, and its exits are the difference to booting alone.
@@ -90,9 +91,9 @@ def linux_append(workload):
     return f"{LINUX_APPEND} umbra.bench={workload}" + (f" umbra.count={count}" if count else "")
 
 
-def nano(guests, name, append, huge=False, traced=False):
+def nano(guests, name, append, huge=False, traced=False, more=()):
     """Return a job of the bare-metal guest."""
-    return Job(name, ("--kernel", guests.nano, "--append", append, "--memory", MEMORY, "--debug-exit"),
+    return Job(name, ("--kernel", guests.nano, "--append", append, "--memory", MEMORY, "--debug-exit", *more),
                "always" if huge else "never", traced)
 
 
@@ -117,7 +118,8 @@ def plan(column, guests, tests, workloads, iterations):
     for huge in (False, True):
         chosen = [test for test in tests if is_huge(test) == huge]
         if chosen:
-            jobs.append(nano(guests, f"{NANO}.{'2m' if huge else '4k'}", f"only={','.join(chosen)}", huge))
+            jobs.append(nano(guests, f"{NANO}.{'2m' if huge else '4k'}", f"only={','.join(chosen)}", huge,
+                             more=("--prealloc",)))
     traced = column.hypervisor == "kvm"
     for test in tests if iterations else ():
         for factor in (1, 2):
