@@ -8,6 +8,7 @@
 #include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
+#include <asm/special_insns.h>
 #include "svm.h"
 #include "trace.h"
 
@@ -195,6 +196,9 @@ void svm_run(struct umbra_vcpu *vcpu)
 		save->cr2 = arch->cr2;
 		svm_dirty(svm->vmcb, SVM_CLEAN_CR2);
 	}
+	/* VMRUN loads CR2, except on Bochs up to at least 2.8. */
+	if (unlikely(native_read_cr2() != arch->cr2))
+		native_write_cr2(arch->cr2);
 	if (unlikely(arch->dr7 & DR7_ENABLED || svm->debug_passed))
 		load_breakpoints(vcpu);
 

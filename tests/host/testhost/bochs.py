@@ -64,8 +64,8 @@ com2: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 port_e9_hack: enabled=1
 log: {errors}
 panic: action=fatal
-error: action=ignore
-info: action=ignore
+error: action={report}
+info: action={report}
 debug: action=ignore
 """
 
@@ -194,9 +194,10 @@ class Bochs:
             config.write_text(_CONFIG.format(
                 model=machine.cpu_model or self.model, smp=machine.smp, memory=_mebibytes(machine.memory),
                 bios=BIOS, vga_bios=VGA_BIOS, rom=_rom(), rom_at=ROM, image=image, image_at=START_INFO,
-                log=machine.log, port=server.getsockname()[1], errors=machine.errors), encoding="utf-8")
+                log=machine.log, port=server.getsockname()[1], errors=machine.errors,
+                report="report" if machine.report else "ignore"), encoding="utf-8")
             args = ["setpriv", "--pdeathsig", "KILL", bochs, "-q", "-unlock", "-f", config, "-rc", script]
-            with theirs, open(f"{machine.errors}.txt", "wb") as errors:
+            with theirs, open(directory / "tty", "wb") as errors:
                 process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
                                            env={"TERM": "xterm", "PATH": "/usr/bin:/bin"},
                                            start_new_session=True)

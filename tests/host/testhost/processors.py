@@ -32,6 +32,7 @@ class Machine:
     cpu_model: str
     log: Path
     errors: Path
+    report: bool
 
 
 @dataclasses.dataclass

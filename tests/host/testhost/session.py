@@ -244,7 +244,8 @@ def _prepare(options, directory):
         kernel=kernel, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
         parallel=options.parallel,
         append=" ".join([APPEND, *options.append]), cpu_model=options.cpu_model,
-        log=directory / "log", errors=directory / "errors")
+        log=directory / "log", errors=Path(options.emulator_log or directory / "errors").absolute(),
+        report=bool(options.emulator_log))
 
 
 def _verdict(session, machine, options, log):

@@ -123,6 +123,11 @@ static void test_ints(void)
 
 static void test_step(void)
 {
+	/* The trap that follows CPUID hits the hypervisor. */
+	if (known_on_bochs_svm("an exit leaves a single step pending")) {
+		skip("Bochs' AMD-V gives a single step to the hypervisor");
+		return;
+	}
 	run(rm_step);
 	/* NOP NOP PUSH POP CPUID PUSHF POP AND PUSH POPF. */
 	check_eq(res[0], 10, "single-step traps");

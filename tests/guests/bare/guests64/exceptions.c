@@ -256,6 +256,7 @@ static void close_user(void)
 
 static void test_user(void)
 {
+	known_on_bochs_svm("DR6 is not saved by an intercepted #DB");
 	open_user();
 	EXPECT_USER(cli, VEC_GP, 0, 0, 0);
 	EXPECT_USER(hlt, VEC_GP, 0, 0, 0);
@@ -322,11 +323,22 @@ static bool step_handler(struct regs *r)
 		     "\npushf; andl $~0x100, (%%rsp); popf" __VA_ARGS__);	\
 	step_count - 3; })
 
+/* The trap after an instruction that makes the guest exit would hit the hypervisor. */
+static bool no_stepping(void)
+{
+	if (!known_on_bochs_svm("an exit leaves a single step pending"))
+		return false;
+	skip("Bochs' AMD-V gives a single step to the hypervisor");
+	return true;
+}
+
 static void test_step(void)
 {
 	u8 buf[8];
 	int n;
 
+	if (no_stepping())
+		return;
 	set_handler(VEC_DB, step_handler);
 	n = STEP("step_1: nop; step_2: cpuid; step_3: nop; step_4:", ::: "rax", "rbx", "rcx", "rdx");
 	check_eq(n, 3, "traps over NOP, CPUID, NOP");
@@ -363,6 +375,8 @@ static void test_step_mov_ss(void)
 {
 	int n;
 
+	if (no_stepping())
+		return;
 	set_handler(VEC_DB, step_handler);
 	n = STEP("mov %%ss, %%eax; mov %%eax, %%ss; nop; nop", ::: "rax");
 	check_eq(n, 3, "traps over MOV from SS, MOV to SS with NOP, NOP");
@@ -386,6 +400,7 @@ static void test_breakpoints(void)
 {
 	extern u8 bp_target[];
 
+	known_on_bochs_svm("DR6 is not saved by an intercepted #DB");
 	set_handler(VEC_DB, resume_handler);
 	step_count = 0;
 	write_dr6(0xffff0ff0);
@@ -475,6 +490,7 @@ static void test_general_detect(void)
 	int v;
 
 	known_on_tcg("DR7.GD has no effect");
+	known_on_bochs_svm("DR6 is not saved by an intercepted #DB");
 	v = TRY({
 		write_dr7(0x400 | BIT(13));
 		asm volatile("gd_at: mov %%dr0, %%rax" ::: "rax");
@@ -640,12 +656,23 @@ static bool mapping_handler(struct regs *r)
 }
 
 /* The gate lies in a page that the #PF handler maps; INT is then executed again. */
+/* What has to be delivered anew after an exit would be something else. */
+static bool no_cut_short(void)
+{
+	if (!known_on_bochs_svm("an INT that is cut short shows as an earlier event"))
+		return false;
+	skip("Bochs' AMD-V reports an earlier event when INT is cut short");
+	return true;
+}
+
 static void test_lazy_idt(void)
 {
 	ulong pages = (ulong)alloc_pages(2), va = USER_VA + 0x10000000;
 	ulong base = va + PAGE_SIZE - 32 * 16;
 	struct dtr d = { sizeof(idt) - 1, base };
 
+	if (no_cut_short())
+		return;
 	open_user();
 	memcpy((void *)(pages + PAGE_SIZE - 32 * 16), idt, sizeof(idt));
 	pt_map(&space, va, pages, 0, 1);
@@ -672,6 +699,8 @@ static void test_lazy_stack(void)
 {
 	ulong page = (ulong)alloc_page(), va = USER_VA + 0x10000000;
 
+	if (no_cut_short())
+		return;
 	open_user();
 	fault_entry = pt_entry(&space, va, 1);
 	fault_value = page | PT_P | PT_W;

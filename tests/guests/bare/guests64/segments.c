@@ -243,6 +243,10 @@ static void test_interrupt_stack(void)
 	ulong sp;
 	int i;
 
+	if (known_on_bochs_svm("an INT that is cut short shows as an earlier event")) {
+		skip("Bochs' AMD-V reports an earlier event when INT is cut short");
+		return;
+	}
 	set_handler(0x41, note_stack);
 	for (i = 0; i < 16; i++) {
 		asm volatile("mov %%rsp, %%rbx; sub %1, %%rsp; mov %%rsp, %0; int $0x41; mov %%rbx, %%rsp"

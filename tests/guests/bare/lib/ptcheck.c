@@ -37,7 +37,14 @@ u32 random32(void)
 void pt_map_user(struct space *s, ulong va)
 {
 	u8 *code = alloc_page(), *stack = alloc_page();
+#ifdef __x86_64__
+	volatile ulong *kernel_stack = (ulong *)cpu_tss[0].rsp[0];
+#else
+	volatile ulong *kernel_stack = (ulong *)cpu_tss[0].esp0;
+#endif
 
+	/* Under shadow paging a first use by an INT would cut the INT short. */
+	kernel_stack[-1] = 0;
 	memcpy(code, pt_user_code, pt_user_code_end - pt_user_code);
 	pt_map(s, va, (ulong)code, PT_U | PT_A, 1);
 	pt_map(s, va + PAGE_SIZE, (ulong)stack, PT_U | PT_W | PT_A | PT_D, 1);

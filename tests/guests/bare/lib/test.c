@@ -84,15 +84,26 @@ bool known_on_qemu(const char *why)
 	return known_here;
 }
 
-bool known_on_bochs(const char *why)
+static bool known_on(const char *name, const char *why)
 {
 	const char *host = option("host");
+	size_t len = strlen(name);
 
-	if (!host || strncmp(host, "bochs", 5))
+	if (!host || strncmp(host, name, len) || (host[len] && host[len] != ' '))
 		return false;
 	known_reason = why;
 	known_here = true;
 	return true;
+}
+
+bool known_on_bochs(const char *why)
+{
+	return known_on("bochs", why);
+}
+
+bool known_on_bochs_svm(const char *why)
+{
+	return known_on("bochs-svm", why);
 }
 
 /*

@@ -54,6 +54,9 @@ bool known_on_qemu(const char *why);
 /* The same for a fault of Bochs, told by "host=bochs", which "make bochs" passes. */
 bool known_on_bochs(const char *why);
 
+/* The same for a hypervisor that runs on the AMD-V of Bochs, told by "host=bochs-svm". */
+bool known_on_bochs_svm(const char *why);
+
 /* Whether the running test has failed so far. */
 bool test_failed(void);
 
