@@ -39,7 +39,7 @@ def _run_directory(report, work, name):
 
 def run(report):
     """Run every directory's tests, in a copy of the sources."""
-    names = sorted(p.parent.name for p in (cache.REPO / "tests/unit", "tests/bench", "tests/host").glob("*/Makefile"))
+    names = sorted(p.parent.name for p in (cache.REPO / "tests/unit").glob("*/Makefile"))
     if not any(report.wanted(f"unit {name}") for name in names):
         return
     with cache.lock("work-unit"):

@@ -76,6 +76,7 @@ def start(machine):
             "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line"]
     args += _COUNT if machine.count else ["-smp", str(machine.smp)]
     with theirs, open(machine.errors, "wb") as errors:
-        process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                                pass_fds=[theirs.fileno()], start_new_session=True)
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            args, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+            pass_fds=[theirs.fileno()], start_new_session=True)
     return process, ours, ours
