@@ -198,9 +198,9 @@ class Bochs:
                 report="report" if machine.report else "ignore"), encoding="utf-8")
             args = ["setpriv", "--pdeathsig", "KILL", bochs, "-q", "-unlock", "-f", config, "-rc", script]
             with theirs, open(directory / "tty", "wb") as errors:
-                process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
-                                           env={"TERM": "xterm", "PATH": "/usr/bin:/bin"},
-                                           start_new_session=True)
+                process = subprocess.Popen(  # pylint: disable=consider-using-with
+                    args, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
+                    env={"TERM": "xterm", "PATH": "/usr/bin:/bin"}, start_new_session=True)
             server.settimeout(0.2)
             while True:
                 try:
