@@ -122,6 +122,22 @@ int umbra_set_cr3(struct umbra_vcpu *vcpu, u64 value)
 }
 
 /**
+ * umbra_fast_set_cr3() - MOV to CR3, with interrupts off after an exit
+ * @vcpu: the vCPU, loaded, just out of the guest; shadow paging
+ * @value: what the guest writes
+ *
+ * Return: false if it is left to umbra_set_cr3().
+ */
+bool umbra_fast_set_cr3(struct umbra_vcpu *vcpu, u64 value)
+{
+	if (!(vcpu->arch.efer & EFER_LMA))
+		return false;
+	if (vcpu->arch.cr4 & X86_CR4_PCIDE)
+		value &= ~BIT_ULL(63);
+	return !(value >> umbra_guest_maxphyaddr(vcpu)) && umbra_mmu_fast_cr3(vcpu, value);
+}
+
+/**
  * umbra_cr4_allowed() - bits of CR4 that this guest may set
  * @vcpu: the vCPU
  *

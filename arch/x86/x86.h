@@ -222,6 +222,7 @@ void umbra_event_set(struct umbra_vcpu *vcpu, const struct umbra_events *ev);
 /* cr.c: what the guest does to its control registers; 0, or 1 for #GP(0) */
 int umbra_set_cr0(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_cr3(struct umbra_vcpu *vcpu, u64 value);
+bool umbra_fast_set_cr3(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_cr4(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_efer(struct umbra_vcpu *vcpu, u64 value);
 int umbra_set_xcr0(struct umbra_vcpu *vcpu, u64 value);

@@ -162,6 +162,33 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 }
 
 /**
+ * umbra_host_known() - the page behind a gfn that is mapped already
+ * @vcpu: the vCPU; mmu_lock is held for writing
+ * @slot: the slot that holds @gfn
+ * @gfn: guest frame number
+ * @write: it must be writable
+ * @pfn: the page; valid as long as a leaf for it may be, no reference is taken
+ *
+ * Return: false if no leaf tells.
+ */
+bool umbra_host_known(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
+		      bool write, u64 *pfn)
+{
+	const u64 writable = vcpu->vm->arch.mmu.host.format->writable;
+	const u64 *entryp;
+	int level;
+
+	for (level = 1; level <= 2; level++) {
+		entryp = umbra_rmap_first(umbra_slot_rmap(slot, gfn, level));
+		if (!entryp || (write && !(*entryp & writable)))
+			continue;
+		*pfn = umbra_entry_pfn(*entryp) + (gfn & (umbra_level_pages(level) - 1));
+		return true;
+	}
+	return false;
+}
+
+/**
  * umbra_host_put() - let go of the page
  * @hp: what umbra_host_get() found
  *

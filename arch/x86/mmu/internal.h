@@ -15,6 +15,7 @@
 /* Entries of one of our own tables, whatever the format. */
 #define UMBRA_ENTRIES		512
 
+
 /**
  * struct umbra_rmap - the entries that point to one page or table page
  * @value: 0, the address of the only entry, or that of a struct umbra_rmap_list
@@ -33,6 +34,9 @@ struct umbra_rmap {
  * @table: 512 entries that the CPU reads
  * @guest: by entry of @table that is present: the guest's entry it was made
  *	from; NULL if direct
+ * @mem: the guest's table itself, where the kernel has it mapped; NULL if direct,
+ *	or if it may not be written to. When the host takes the memory back the
+ *	page is zapped
  * @hpa: address of @table
  * @parents: the entries that point here
  * @roots: how many struct umbra_mmu_root hold it; it is not freed before
@@ -40,6 +44,8 @@ struct umbra_rmap {
  * @invalid: zapped
  * @unsync: the guest may write its table without our knowing
  * @writes: emulated writes since a fault last went through here
+ * @idle: entries compared in vain since the guest was last seen to write there
+ * @present: entries of @table that are present, unless nested
  * @unsync_children: how many bits are set in @unsync_map
  * @unsync_map: entries that may lead to an unsync page
  * @sync_link: while unsync pages are collected
@@ -51,6 +57,7 @@ struct umbra_mmu_page {
 	union umbra_mmu_role role;
 	u64 *table;
 	u64 *guest;
+	u64 *mem;
 	hpa_t hpa;
 	struct umbra_rmap parents;
 	unsigned int roots;
@@ -58,6 +65,8 @@ struct umbra_mmu_page {
 	bool invalid;
 	bool unsync;
 	u8 writes;
+	u16 idle;
+	DECLARE_BITMAP(present, UMBRA_ENTRIES);
 	unsigned int unsync_children;
 	DECLARE_BITMAP(unsync_map, UMBRA_ENTRIES);
 	struct list_head sync_link;
@@ -73,6 +82,10 @@ struct umbra_mmu_page {
  * @flush_guest: the guest has invalidated everything
  * @guest_write: guest memory was written on the guest's behalf; NULL: as above
  * @unprotect: see umbra_mmu_unprotect(); NULL: never
+ * @fast_fault: see umbra_mmu_fast_fault()
+ * @fast_cr3: see umbra_mmu_fast_cr3(); shadow only, as the following
+ * @fast_invlpg: see umbra_mmu_fast_invlpg()
+ * @fetch: see umbra_mmu_fetch()
  */
 struct umbra_mmu_strategy {
 	int (*load)(struct umbra_vcpu *vcpu);
@@ -83,6 +96,10 @@ struct umbra_mmu_strategy {
 	void (*flush_guest)(struct umbra_vcpu *vcpu);
 	void (*guest_write)(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
 	bool (*unprotect)(struct umbra_vcpu *vcpu, u64 gpa);
+	enum umbra_fast (*fast_fault)(struct umbra_vcpu *vcpu, u64 addr, u32 access, u32 *error);
+	bool (*fast_cr3)(struct umbra_vcpu *vcpu, u64 cr3);
+	bool (*fast_invlpg)(struct umbra_vcpu *vcpu, u64 gva);
+	unsigned int (*fetch)(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len);
 };
 
 extern const struct umbra_mmu_strategy umbra_mmu_nested;
@@ -176,6 +193,8 @@ int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t
 		   int max_level, struct umbra_host_page *hp);
 bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
 			 bool write, struct umbra_host_page *hp);
+bool umbra_host_known(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
+		      bool write, u64 *pfn);
 void umbra_host_put(struct umbra_host_page *hp);
 int umbra_host_error(struct umbra_vcpu *vcpu, gfn_t gfn, int err);
 
@@ -188,18 +207,42 @@ static inline bool umbra_host_busy(const struct umbra_vm *vm, unsigned long hva)
 
 int umbra_slot_max_level(const struct umbra_slot *slot, gfn_t gfn);
 
+/* Are there tables that are shadowed in the 2 MiB around a gfn? */
+static inline bool umbra_slot_has_tables(const struct umbra_slot *slot, gfn_t gfn)
+{
+	return READ_ONCE(slot->mmu.tables[0][(gfn >> 9) - (slot->base >> 9)]);
+}
+
 /* walk.c */
 int umbra_read_entry(unsigned long hva, unsigned int size, u64 *entry);
 bool umbra_walk_gva(struct umbra_vcpu *vcpu, gva_t gva, u32 access, struct umbra_walk *w);
 void umbra_mmu_update_paging(struct umbra_vcpu *vcpu);
 
-/* The guest's paging mode follows its registers, which nested guests change at will. */
-static inline void umbra_mmu_check_paging(struct umbra_vcpu *vcpu)
+/*
+ * For what is done with interrupts off: a CPU that holds the lock may wait for
+ * this one to answer an interrupt.
+ */
+static inline bool umbra_fast_lock(struct umbra_vm *vm)
+{
+	/* There the lock sleeps. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return false;
+	return write_trylock(&vm->mmu_lock);
+}
+
+/* Is mmu->paging that of the guest's registers? */
+static inline bool umbra_mmu_paging_known(const struct umbra_vcpu *vcpu)
 {
 	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 
-	if (unlikely(mmu->cr0 != vcpu->arch.cr0 || mmu->cr4 != vcpu->arch.cr4 ||
-		     mmu->efer != vcpu->arch.efer))
+	return likely(mmu->cr0 == vcpu->arch.cr0 && mmu->cr4 == vcpu->arch.cr4 &&
+		      mmu->efer == vcpu->arch.efer);
+}
+
+/* The guest's paging mode follows its registers, which nested guests change at will. */
+static inline void umbra_mmu_check_paging(struct umbra_vcpu *vcpu)
+{
+	if (!umbra_mmu_paging_known(vcpu))
 		umbra_mmu_update_paging(vcpu);
 }
 
@@ -244,9 +287,13 @@ bool umbra_rmap_write_protect(struct umbra_vm *vm, struct umbra_slot *slot, gfn_
 /* ------------------------------------------------------------------ */
 /* page.c                                                              */
 
+/* So many zapped pages wait for a flush at most. */
+#define UMBRA_ZAPPED_MAX	32
+
 int umbra_pages_init(void);
 void umbra_pages_exit(void);
 int umbra_mmu_topup(struct umbra_vcpu *vcpu);
+bool umbra_mmu_topped_up(const struct umbra_vcpu *vcpu);
 void umbra_mmu_free_caches(struct umbra_vcpu *vcpu);
 struct umbra_rmap_list *umbra_rmap_list_alloc(struct umbra_vcpu *vcpu);
 void umbra_rmap_list_free(struct umbra_rmap_list *list);
@@ -296,7 +343,10 @@ static inline struct umbra_mmu_page *umbra_next_shadow(const struct umbra_mmu_pa
 /* sync.c                                                              */
 
 void umbra_sync_gfn(struct umbra_vcpu *vcpu, gfn_t gfn);
+void umbra_sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page);
 void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root);
+bool umbra_fast_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root);
+bool umbra_shadow_unsync_new(void);
 bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync);
 void umbra_unsync_inherit(struct umbra_mmu_page *child, u64 *parent);
 bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
@@ -304,12 +354,14 @@ bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
 			 unsigned int count, u64 *entry);
 bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn);
 void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva);
+bool umbra_shadow_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva);
 void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
 bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
 
 /* roots.c */
 int umbra_shadow_load(struct umbra_vcpu *vcpu);
 void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu);
+bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3);
 void umbra_shadow_reset_context(struct umbra_vcpu *vcpu);
 void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu);
 bool umbra_shadow_root_valid(const struct umbra_vcpu *vcpu);

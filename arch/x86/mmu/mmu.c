@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The MMU of a VM: set-up, and the way from what the guest does to the strategy. */
+#include <linux/moduleparam.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
 #include "cpuid.h"
 #include "internal.h"
+
+static bool mmu_fast = true;
+module_param(mmu_fast, bool, 0644);
+MODULE_PARM_DESC(mmu_fast, "handle page faults, MOV CR3 and INVLPG with interrupts off where possible");
 
 static const char *const stat_names[UMBRA_MMU_NR_STATS] = {
 	[UMBRA_MMU_PAGES_MADE] = "mmu-pages-made",
@@ -12,6 +17,7 @@ static const char *const stat_names[UMBRA_MMU_NR_STATS] = {
 	[UMBRA_MMU_PAGES_REUSED] = "mmu-pages-reused",
 	[UMBRA_MMU_FAULTS] = "mmu-faults-mapped",
 	[UMBRA_MMU_FAULTS_SPURIOUS] = "mmu-faults-spurious",
+	[UMBRA_MMU_FAULTS_FAST] = "mmu-faults-fast",
 	[UMBRA_MMU_FAULTS_GUEST] = "mmu-faults-guest",
 	[UMBRA_MMU_FAULTS_RETRIED] = "mmu-faults-retried",
 	[UMBRA_MMU_FAULTS_MMIO] = "mmu-faults-mmio",
@@ -25,6 +31,7 @@ static const char *const stat_names[UMBRA_MMU_NR_STATS] = {
 	[UMBRA_MMU_UNSYNCS] = "mmu-unsyncs",
 	[UMBRA_MMU_SYNCS] = "mmu-syncs",
 	[UMBRA_MMU_SYNC_ENTRIES] = "mmu-sync-entries",
+	[UMBRA_MMU_PROTECTS] = "mmu-protects",
 	[UMBRA_MMU_INVLPGS] = "mmu-invlpgs",
 	[UMBRA_MMU_PREFETCHES] = "mmu-prefetches",
 	[UMBRA_MMU_CR3_LOADS] = "mmu-cr3-loads",
@@ -97,6 +104,7 @@ int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging)
 	spin_lock_init(&mmu->pages_lock);
 	INIT_LIST_HEAD(&mmu->pages);
 	INIT_LIST_HEAD(&mmu->zapped);
+	INIT_LIST_HEAD(&mmu->spare);
 	switch (paging) {
 	case UMBRA_PAGING_NESTED:
 		mmu->strategy = &umbra_mmu_nested;
@@ -154,6 +162,9 @@ int umbra_mmu_vcpu_create(struct umbra_vcpu *vcpu)
 	umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
 	if (umbra_mmu_is_nested(vcpu->vm))
 		return 0;
+	mmu->roots = kcalloc(UMBRA_MMU_ROOTS, sizeof(*mmu->roots), GFP_KERNEL_ACCOUNT);
+	if (!mmu->roots)
+		return -ENOMEM;
 	/* CR3 has 32 bits outside long mode (SDM Vol. 3 4.4.1). */
 	mmu->pae_table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT | GFP_DMA32);
 	return mmu->pae_table ? 0 : -ENOMEM;
@@ -170,6 +181,8 @@ void umbra_mmu_vcpu_free(struct umbra_vcpu *vcpu)
 	umbra_mmu_free_caches(vcpu);
 	free_page((unsigned long)vcpu->arch.mmu.pae_table);
 	vcpu->arch.mmu.pae_table = NULL;
+	kfree(vcpu->arch.mmu.roots);
+	vcpu->arch.mmu.roots = NULL;
 }
 
 /**
@@ -250,7 +263,7 @@ static void update_max_pages(struct umbra_vm *vm)
 		return;
 	for (i = 0; i < vm->slots->count; i++)
 		pages += vm->slots->slot[i]->pages;
-	mmu->max_pages = 256 + UMBRA_MAX_VCPUS * 4 * (UMBRA_MMU_ROOTS + 1) / 8 +
+	mmu->max_pages = 256 + UMBRA_MAX_VCPUS * 4 +
 			 min(pages / 50, (unsigned long)UINT_MAX / 2);
 	mmu->max_generation = vm->slots->generation + 1;
 }
@@ -396,6 +409,74 @@ void umbra_mmu_invpcid(struct umbra_vcpu *vcpu, unsigned int type, u16 pcid, u64
 void umbra_mmu_flush_guest(struct umbra_vcpu *vcpu)
 {
 	vcpu->vm->arch.mmu.strategy->flush_guest(vcpu);
+}
+
+/**
+ * umbra_mmu_fast_fault() - a fault in our tables, with interrupts off
+ * @vcpu: the vCPU, loaded, just out of the guest
+ * @addr: nested: the gpa; shadow: the gva
+ * @error_code: as of a page fault
+ * @error: error code for the guest, if the fault is its own
+ *
+ * Return: what came of it.
+ */
+enum umbra_fast umbra_mmu_fast_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code,
+				     u32 *error)
+{
+	const struct umbra_mmu_strategy *strategy = vcpu->vm->arch.mmu.strategy;
+	enum umbra_fast ret;
+
+	if (!READ_ONCE(mmu_fast) || !strategy->fast_fault)
+		return UMBRA_FAST_NO;
+	ret = strategy->fast_fault(vcpu, addr,
+				   error_code & (X86_PF_WRITE | X86_PF_USER | X86_PF_INSTR), error);
+	if (ret == UMBRA_FAST_FAULT)
+		umbra_mmu_count(vcpu, FAULTS_GUEST);
+	if (ret != UMBRA_FAST_NO)
+		umbra_mmu_count(vcpu, FAULTS_FAST);
+	return ret;
+}
+
+/**
+ * umbra_mmu_fast_cr3() - the guest loads CR3, with interrupts off
+ * @vcpu: the vCPU, loaded, just out of the guest; shadow paging
+ * @cr3: a valid value, with 4-level or 5-level paging
+ *
+ * Return: false if nothing was done; true: vcpu->arch.cr3 is the new value.
+ */
+bool umbra_mmu_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
+{
+	return READ_ONCE(mmu_fast) && vcpu->vm->arch.mmu.strategy->fast_cr3(vcpu, cr3);
+}
+
+/**
+ * umbra_mmu_fast_invlpg() - the guest has executed INVLPG, with interrupts off
+ * @vcpu: the vCPU, loaded, just out of the guest; shadow paging
+ * @gva: the address
+ *
+ * Return: false if nothing was done.
+ */
+bool umbra_mmu_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva)
+{
+	return READ_ONCE(mmu_fast) && vcpu->vm->arch.mmu.strategy->fast_invlpg(vcpu, gva);
+}
+
+/**
+ * umbra_mmu_fetch() - read the code that the CPU has just run, with interrupts off
+ * @vcpu: the vCPU, loaded, just out of the guest
+ * @linear: its linear address
+ * @bytes: where to put it
+ * @len: bytes; fewer are read at the end of a page
+ *
+ * Return: how many were read; 0 if they cannot be had in this way.
+ */
+unsigned int umbra_mmu_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len)
+{
+	const struct umbra_mmu_strategy *strategy = vcpu->vm->arch.mmu.strategy;
+
+	if (!READ_ONCE(mmu_fast) || !strategy->fetch)
+		return 0;
+	return strategy->fetch(vcpu, linear, bytes, len);
 }
 
 /**

@@ -37,6 +37,7 @@ enum umbra_mmu_stat {
 	UMBRA_MMU_PAGES_REUSED,		/* found in the hash when needed again */
 	UMBRA_MMU_FAULTS,		/* leaves mapped by a fault */
 	UMBRA_MMU_FAULTS_SPURIOUS,	/* the entry was right already */
+	UMBRA_MMU_FAULTS_FAST,		/* handled with interrupts off, guest's own included */
 	UMBRA_MMU_FAULTS_GUEST,		/* the guest's own */
 	UMBRA_MMU_FAULTS_RETRIED,	/* memory or tables changed meanwhile */
 	UMBRA_MMU_FAULTS_MMIO,
@@ -50,6 +51,7 @@ enum umbra_mmu_stat {
 	UMBRA_MMU_UNSYNCS,		/* leaf tables made writable for the guest */
 	UMBRA_MMU_SYNCS,		/* ... and read again */
 	UMBRA_MMU_SYNC_ENTRIES,		/* entries that had changed */
+	UMBRA_MMU_PROTECTS,		/* unsync leaf tables write-protected again */
 	UMBRA_MMU_INVLPGS,
 	UMBRA_MMU_PREFETCHES,
 	UMBRA_MMU_CR3_LOADS,
@@ -58,6 +60,13 @@ enum umbra_mmu_stat {
 	UMBRA_MMU_FLUSHES,		/* of all vCPUs */
 	UMBRA_MMU_NOTIFIER_ZAPS,	/* ranges the host took back */
 	UMBRA_MMU_NR_STATS
+};
+
+/* What came of a fault that was looked at with interrupts off. */
+enum umbra_fast {
+	UMBRA_FAST_NO,		/* nothing; the slow way it is */
+	UMBRA_FAST_DONE,	/* enter the guest again */
+	UMBRA_FAST_FAULT,	/* it is the guest's own */
 };
 
 /* What a slot carries for the MMU: one array for each leaf level. */
@@ -84,7 +93,9 @@ struct umbra_mmu_vm {
 	u32 max_generation;		/* of the slots that max_pages was computed for, plus 1 */
 	struct umbra_mmu_page *root;	/* nested: the one root */
 	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
-	bool syncing;			/* unsync marks are gone, tables not yet up to date */
+	unsigned int nr_held;		/* zapped, but some vCPU's previous root */
+	struct list_head spare;		/* empty table pages, to be used again */
+	unsigned int nr_spare;
 	u64 stat[UMBRA_MMU_NR_STATS];
 };
 
@@ -109,7 +120,8 @@ union umbra_mmu_role {
 	};
 };
 
-#define UMBRA_MMU_ROOTS		8
+#define UMBRA_MMU_ROOTS_BITS	6
+#define UMBRA_MMU_ROOTS		(1 << UMBRA_MMU_ROOTS_BITS)
 
 /*
  * A root this vCPU has used. A PAE root has four table pages, the others one.
@@ -139,15 +151,14 @@ struct umbra_mmu_vcpu {
 
 	/* Shadow paging */
 	union umbra_mmu_role role;	/* of a root, as of the same registers */
-	struct umbra_mmu_root root;
-	struct umbra_mmu_root previous[UMBRA_MMU_ROOTS];
-	unsigned int next_previous;
+	struct umbra_mmu_root *root;	/* the current one, NULL: none */
+	struct umbra_mmu_root *roots;	/* UMBRA_MMU_ROOTS of them, by hash */
 	u64 *pae_table;			/* the four entries the CPU's CR3 points to */
 	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
 	u8 unprotected;			/* ... how often there */
 
-	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page */
-	struct umbra_mmu_cache tables;	/* zeroed pages */
+	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page with an empty table */
+	struct umbra_mmu_cache copies;	/* pages, not zeroed */
 	struct umbra_mmu_cache rmaps;
 
 	u64 stat[UMBRA_MMU_NR_STATS];
@@ -196,6 +207,17 @@ void umbra_mmu_flush_guest(struct umbra_vcpu *vcpu);
 
 int umbra_mmu_load(struct umbra_vcpu *vcpu);
 int umbra_mmu_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code);
+
+/*
+ * The same with interrupts still off after an exit, as far as that is easy: no
+ * other CPU is waited for, nothing is allocated. The vCPU counts as being in the
+ * guest, and its XCR0 and PKRU are in the CPU.
+ */
+enum umbra_fast umbra_mmu_fast_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code,
+				     u32 *error);
+bool umbra_mmu_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3);
+bool umbra_mmu_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva);
+unsigned int umbra_mmu_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len);
 
 /* walk.c */
 int umbra_mmu_translate(struct umbra_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,

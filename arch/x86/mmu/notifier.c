@@ -35,7 +35,7 @@ static void zap_tables(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first
 	gfn_t gfn;
 
 	for (gfn = first; gfn < last; ) {
-		if (!slot->mmu.tables[0][(gfn >> 9) - (slot->base >> 9)]) {
+		if (!umbra_slot_has_tables(slot, gfn)) {
 			gfn = next_page(gfn, 2);
 			continue;
 		}

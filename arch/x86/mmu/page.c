@@ -13,13 +13,14 @@
 
 /* A fault makes at most as many pages as there are levels, a PAE root four. */
 #define PAGES_MIN	(UMBRA_MAX_LEVEL + 1)
-/* Each with its table and the copy of the guest's. */
-#define TABLES_MIN	(2 * PAGES_MIN)
 /* One for each link, for the leaf, and for each leaf prefetched. */
 #define RMAPS_MIN	(PAGES_MIN + 1 + 16)
 
-/* So many zapped pages wait for a flush at most. */
-#define ZAPPED_MAX	32
+/* So many zapped roots that some vCPU may still think of, then they are asked to forget. */
+#define HELD_MAX	64
+
+/* So many empty table pages are kept for later: to clear one costs more than all else. */
+#define SPARE_MAX	64
 
 static struct kmem_cache *page_cache;
 static struct kmem_cache *rmap_cache;
@@ -50,30 +51,86 @@ void umbra_pages_exit(void)
 	kmem_cache_destroy(rmap_cache);
 }
 
-static int topup_slab(struct umbra_mmu_cache *cache, struct kmem_cache *slab, unsigned int min)
+static int topup_rmaps(struct umbra_mmu_cache *cache)
 {
-	if (likely(cache->count >= min))
+	if (likely(cache->count >= RMAPS_MIN))
 		return 0;
-	while (cache->count < min_t(unsigned int, 2 * min, UMBRA_MMU_CACHE)) {
-		void *object = kmem_cache_zalloc(slab, GFP_KERNEL_ACCOUNT);
+	while (cache->count < UMBRA_MMU_CACHE) {
+		void *object = kmem_cache_alloc(rmap_cache, GFP_KERNEL_ACCOUNT);
 
 		if (!object)
-			return cache->count >= min ? 0 : -ENOMEM;
+			return cache->count >= RMAPS_MIN ? 0 : -ENOMEM;
 		cache->object[cache->count++] = object;
 	}
 	return 0;
 }
 
-static int topup_tables(struct umbra_mmu_cache *cache)
+static int topup_copies(struct umbra_mmu_cache *cache)
 {
-	if (likely(cache->count >= TABLES_MIN))
+	if (likely(cache->count >= PAGES_MIN))
 		return 0;
-	while (cache->count < 2 * TABLES_MIN) {
-		void *table = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	while (cache->count < 2 * PAGES_MIN) {
+		void *copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
 
-		if (!table)
-			return cache->count >= TABLES_MIN ? 0 : -ENOMEM;
-		cache->object[cache->count++] = table;
+		if (!copy)
+			return cache->count >= PAGES_MIN ? 0 : -ENOMEM;
+		cache->object[cache->count++] = copy;
+	}
+	return 0;
+}
+
+/* Frees a page that is not in use and holds no copy. */
+static void unit_free(struct umbra_mmu_page *page)
+{
+	set_page_private(virt_to_page(page->table), 0);
+	free_page((unsigned long)page->table);
+	kmem_cache_free(page_cache, page);
+}
+
+static struct umbra_mmu_page *unit_alloc(void)
+{
+	struct umbra_mmu_page *page = kmem_cache_zalloc(page_cache, GFP_KERNEL_ACCOUNT);
+
+	if (!page)
+		return NULL;
+	page->table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!page->table) {
+		kmem_cache_free(page_cache, page);
+		return NULL;
+	}
+	page->hpa = __sme_set(__pa(page->table));
+	set_page_private(virt_to_page(page->table), (unsigned long)page);
+	return page;
+}
+
+static struct umbra_mmu_page *take_spare(struct umbra_mmu_vm *mmu)
+{
+	struct umbra_mmu_page *page;
+
+	spin_lock(&mmu->pages_lock);
+	page = list_first_entry_or_null(&mmu->spare, struct umbra_mmu_page, link);
+	if (page) {
+		list_del(&page->link);
+		mmu->nr_spare--;
+	}
+	spin_unlock(&mmu->pages_lock);
+	return page;
+}
+
+static int topup_pages(struct umbra_mmu_cache *cache, struct umbra_mmu_vm *mmu)
+{
+	if (likely(cache->count >= PAGES_MIN))
+		return 0;
+	while (cache->count < 2 * PAGES_MIN) {
+		struct umbra_mmu_page *page = NULL;
+
+		if (READ_ONCE(mmu->nr_spare))
+			page = take_spare(mmu);
+		if (!page)
+			page = unit_alloc();
+		if (!page)
+			return cache->count >= PAGES_MIN ? 0 : -ENOMEM;
+		cache->object[cache->count++] = page;
 	}
 	return 0;
 }
@@ -88,11 +145,22 @@ int umbra_mmu_topup(struct umbra_vcpu *vcpu)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 
-	BUILD_BUG_ON(2 * TABLES_MIN > UMBRA_MMU_CACHE);
+	BUILD_BUG_ON(2 * PAGES_MIN > UMBRA_MMU_CACHE);
 	BUILD_BUG_ON(RMAPS_MIN > UMBRA_MMU_CACHE);
-	return topup_slab(&mmu->pages, page_cache, PAGES_MIN) ?:
-	       topup_tables(&mmu->tables) ?:
-	       topup_slab(&mmu->rmaps, rmap_cache, RMAPS_MIN);
+	return topup_pages(&mmu->pages, &vcpu->vm->arch.mmu) ?:
+	       (umbra_mmu_is_nested(vcpu->vm) ? 0 : topup_copies(&mmu->copies)) ?:
+	       topup_rmaps(&mmu->rmaps);
+}
+
+/**
+ * umbra_mmu_topped_up() - can a leaf and its neighbours be mapped without topping up?
+ * @vcpu: the vCPU
+ *
+ * Return: true if so.
+ */
+bool umbra_mmu_topped_up(const struct umbra_vcpu *vcpu)
+{
+	return vcpu->arch.mmu.rmaps.count >= RMAPS_MIN;
 }
 
 /**
@@ -104,11 +172,11 @@ void umbra_mmu_free_caches(struct umbra_vcpu *vcpu)
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 
 	while (mmu->pages.count)
-		kmem_cache_free(page_cache, mmu->pages.object[--mmu->pages.count]);
+		unit_free(mmu->pages.object[--mmu->pages.count]);
 	while (mmu->rmaps.count)
 		kmem_cache_free(rmap_cache, mmu->rmaps.object[--mmu->rmaps.count]);
-	while (mmu->tables.count)
-		free_page((unsigned long)mmu->tables.object[--mmu->tables.count]);
+	while (mmu->copies.count)
+		free_page((unsigned long)mmu->copies.object[--mmu->copies.count]);
 }
 
 /**
@@ -153,12 +221,20 @@ struct umbra_mmu_page *umbra_page_alloc(struct umbra_vcpu *vcpu, gfn_t gfn,
 	INIT_LIST_HEAD(&page->sync_link);
 	page->gfn = gfn;
 	page->role = role;
-	page->table = mmu->tables.object[--mmu->tables.count];
 	if (!role.direct)
-		page->guest = mmu->tables.object[--mmu->tables.count];
-	page->hpa = __sme_set(__pa(page->table));
-	set_page_private(virt_to_page(page->table), (unsigned long)page);
+		page->guest = mmu->copies.object[--mmu->copies.count];
 	return page;
+}
+
+/* Back to the state in which it came from unit_alloc(); its table is empty. */
+static void unit_clear(struct umbra_mmu_page *page)
+{
+	u64 *table = page->table;
+	hpa_t hpa = page->hpa;
+
+	memset(page, 0, sizeof(*page));
+	page->table = table;
+	page->hpa = hpa;
 }
 
 /**
@@ -170,9 +246,7 @@ void umbra_page_discard(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 
-	set_page_private(virt_to_page(page->table), 0);
-	mmu->tables.object[mmu->tables.count++] = page->table;
-	memset(page, 0, sizeof(*page));
+	unit_clear(page);
 	mmu->pages.object[mmu->pages.count++] = page;
 }
 
@@ -192,12 +266,19 @@ void umbra_page_account(struct umbra_vm *vm, struct umbra_mmu_page *page)
 	spin_unlock(&mmu->pages_lock);
 }
 
-static void page_free(struct umbra_mmu_page *page)
+/* No CPU can know of it any more; its table is empty. */
+static void page_free(struct umbra_mmu_vm *mmu, struct umbra_mmu_page *page)
 {
-	set_page_private(virt_to_page(page->table), 0);
-	free_page((unsigned long)page->table);
 	free_page((unsigned long)page->guest);
-	kmem_cache_free(page_cache, page);
+	if (mmu->nr_spare >= SPARE_MAX) {
+		unit_free(page);
+		return;
+	}
+	unit_clear(page);
+	spin_lock(&mmu->pages_lock);
+	list_add(&page->link, &mmu->spare);
+	mmu->nr_spare++;
+	spin_unlock(&mmu->pages_lock);
 }
 
 static void free_zapped(struct umbra_mmu_vm *mmu)
@@ -205,7 +286,7 @@ static void free_zapped(struct umbra_mmu_vm *mmu)
 	struct umbra_mmu_page *page, *next;
 
 	list_for_each_entry_safe(page, next, &mmu->zapped, link)
-		page_free(page);
+		page_free(mmu, page);
 	INIT_LIST_HEAD(&mmu->zapped);
 	mmu->nr_zapped = 0;
 }
@@ -271,6 +352,7 @@ bool umbra_entry_drop(struct umbra_vm *vm, struct umbra_mmu_page *page, unsigned
 		return false;
 	/* The CPU may be setting accessed or dirty bits. */
 	entry = xchg(entryp, 0);
+	__clear_bit(index, page->present);
 	vm->arch.mmu.tlb_stale = true;
 
 	if (umbra_entry_leaf(page->role.level, entry)) {
@@ -344,8 +426,13 @@ void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
 	struct umbra_vcpu *vcpu;
 	unsigned int i;
 
-	for (i = 0; i < UMBRA_ENTRIES; i++)
-		umbra_entry_drop(vm, page, i);
+	if (umbra_mmu_is_nested(vm)) {
+		for (i = 0; i < UMBRA_ENTRIES; i++)
+			umbra_entry_drop(vm, page, i);
+	} else {
+		for_each_set_bit(i, page->present, UMBRA_ENTRIES)
+			umbra_entry_drop(vm, page, i);
+	}
 	unlink_parents(vm, page);
 	if (!hlist_unhashed(&page->hash)) {
 		hlist_del_init(&page->hash);
@@ -361,7 +448,9 @@ void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
 	WRITE_ONCE(page->invalid, true);
 	if (!page->roots)
 		queue_free(mmu, page);
-	if (!atomic_read(&page->active))
+	else
+		mmu->nr_held++;
+	if (!atomic_read(&page->active) && (!page->roots || mmu->nr_held % HELD_MAX))
 		return;
 	umbra_for_each_vcpu(i, vcpu, vm)
 		umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
@@ -374,8 +463,10 @@ void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
  */
 void umbra_page_put_root(struct umbra_vm *vm, struct umbra_mmu_page *page)
 {
-	if (!--page->roots && page->invalid)
-		queue_free(&vm->arch.mmu, page);
+	if (--page->roots || !page->invalid)
+		return;
+	vm->arch.mmu.nr_held--;
+	queue_free(&vm->arch.mmu, page);
 }
 
 /**
@@ -386,7 +477,7 @@ void umbra_page_put_root(struct umbra_vm *vm, struct umbra_mmu_page *page)
  */
 void umbra_pages_settle(struct umbra_vm *vm)
 {
-	if (unlikely(vm->arch.mmu.nr_zapped >= ZAPPED_MAX))
+	if (unlikely(vm->arch.mmu.nr_zapped >= UMBRA_ZAPPED_MAX))
 		umbra_mmu_flush(vm);
 }
 
@@ -452,14 +543,17 @@ void umbra_pages_zap_all(struct umbra_vm *vm)
 void umbra_pages_free_all(struct umbra_vm *vm)
 {
 	struct umbra_mmu_vm *mmu = &vm->arch.mmu;
+	struct umbra_mmu_page *page;
 
 	zap_everything(vm);
 	free_zapped(mmu);
 	if (mmu->root) {
 		list_del(&mmu->root->link);
-		page_free(mmu->root);
+		page_free(mmu, mmu->root);
 		mmu->root = NULL;
 	}
+	while ((page = take_spare(mmu)))
+		unit_free(page);
 }
 
 /**

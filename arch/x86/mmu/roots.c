@@ -41,49 +41,65 @@ static union umbra_mmu_role root_role(const struct umbra_vcpu *vcpu)
 }
 
 /* What CR3 says, without what does not select tables. */
-static u64 root_address(const struct umbra_vcpu *vcpu)
+static u64 root_address(const struct umbra_vcpu *vcpu, u64 cr3)
 {
 	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
 
 	if (!paging->format)
 		return 0;
 	if (paging->id == UMBRA_FORMAT_PAE)
-		return vcpu->arch.cr3 & GENMASK_ULL(31, 5);
-	return vcpu->arch.cr3 & paging->format->address;
+		return cr3 & GENMASK_ULL(31, 5);
+	return cr3 & paging->format->address;
 }
 
-static bool root_matches(const struct umbra_vcpu *vcpu, const struct umbra_mmu_root *root)
+/* Where the root for this address and role is kept, if it is. */
+static struct umbra_mmu_root *root_place(const struct umbra_mmu_vcpu *mmu, u64 address)
+{
+	/* PAE tables are aligned to 32 bytes only. */
+	return &mmu->roots[hash_64(address >> 5 ^ mmu->role.word << 32, UMBRA_MMU_ROOTS_BITS)];
+}
+
+/* Has part of it been zapped? */
+static bool is_invalid(const struct umbra_mmu_root *root)
 {
 	int i;
 
-	if (!root->valid || root->role.word != vcpu->arch.mmu.role.word ||
-	    root->cr3 != root_address(vcpu))
-		return false;
-	if (vcpu->arch.mmu.paging.format && root->role.format == UMBRA_FORMAT_PAE &&
-	    memcmp(root->pdpte, vcpu->arch.pdpte, sizeof(root->pdpte)))
-		return false;
+	if (!is_pae_root(root))
+		return READ_ONCE(root->page[0]->invalid);
 	for (i = 0; i < 4; i++) {
 		if (root->page[i] && READ_ONCE(root->page[i]->invalid))
-			return false;
+			return true;
 	}
-	return true;
+	return false;
 }
 
-static bool has_unsync(const struct umbra_vm *vm, const struct umbra_mmu_root *root)
+static bool root_matches(const struct umbra_vcpu *vcpu, const struct umbra_mmu_root *root,
+			 u64 address)
+{
+	if (!root->valid || root->role.word != vcpu->arch.mmu.role.word || root->cr3 != address)
+		return false;
+	if (vcpu->arch.mmu.paging.id == UMBRA_FORMAT_PAE && !root->role.direct &&
+	    memcmp(root->pdpte, vcpu->arch.pdpte, sizeof(root->pdpte)))
+		return false;
+	return !is_invalid(root);
+}
+
+static bool has_unsync(const struct umbra_mmu_root *root)
 {
 	int i;
 
 	/*
 	 * A guest that sees another vCPU's write to its tables sees it after
-	 * the mark that was set before that write was let through.
+	 * the mark that was set before that write was let through. Marks are
+	 * taken away when the tables are up to date.
 	 */
+	if (!is_pae_root(root))
+		return READ_ONCE(root->page[0]->unsync_children);
 	for (i = 0; i < 4; i++) {
 		if (root->page[i] && READ_ONCE(root->page[i]->unsync_children))
 			return true;
 	}
-	/* Another vCPU takes the marks away before it has done what they are for. */
-	smp_rmb();
-	return READ_ONCE(vm->arch.mmu.syncing);
+	return false;
 }
 
 /* The root becomes the vCPU's current one, or is not any more. */
@@ -114,18 +130,34 @@ static void release(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 
 static void release_current(struct umbra_vcpu *vcpu)
 {
-	struct umbra_mmu_root *root = &vcpu->arch.mmu.root;
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 
-	if (root->valid)
-		set_active(root, false);
-	release(vcpu, root);
+	if (!mmu->root)
+		return;
+	set_active(mmu->root, false);
+	release(vcpu, mmu->root);
+	mmu->root = NULL;
 }
 
-/* Tells the backend; the guest expects its translations to be flushed. */
+/* Lets go of roots that have been zapped: they cannot be freed before. */
+static void release_invalid(struct umbra_vcpu *vcpu)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	unsigned int i;
+
+	for (i = 0; i < UMBRA_MMU_ROOTS; i++) {
+		struct umbra_mmu_root *root = &mmu->roots[i];
+
+		if (root->valid && root != mmu->root && is_invalid(root))
+			release(vcpu, root);
+	}
+}
+
+/* Tells the backend. */
 static void activate(struct umbra_vcpu *vcpu)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
-	struct umbra_mmu_root *root = &mmu->root;
+	const struct umbra_mmu_root *root = mmu->root;
 	int i;
 
 	if (is_pae_root(root)) {
@@ -135,16 +167,15 @@ static void activate(struct umbra_vcpu *vcpu)
 	} else {
 		umbra_backend->load_root(vcpu, root->page[0]->hpa);
 	}
-	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
 }
 
 static void sync_root(struct umbra_vcpu *vcpu)
 {
-	struct umbra_mmu_root *root = &vcpu->arch.mmu.root;
+	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
 	struct umbra_vm *vm = vcpu->vm;
 	int i;
 
-	if (likely(!has_unsync(vm, root)))
+	if (likely(!has_unsync(root)))
 		return;
 	write_lock(&vm->mmu_lock);
 	for (i = 0; i < 4; i++)
@@ -153,21 +184,16 @@ static void sync_root(struct umbra_vcpu *vcpu)
 	write_unlock(&vm->mmu_lock);
 }
 
-/* Makes room in mmu->root for another one. */
-static void retire(struct umbra_vcpu *vcpu)
+/* From now on the CPU walks this root, which is valid, or none. */
+static void set_current(struct umbra_mmu_vcpu *mmu, struct umbra_mmu_root *root)
 {
-	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
-	struct umbra_mmu_root *victim;
-
-	if (!mmu->root.valid)
+	if (root == mmu->root)
 		return;
-	victim = &mmu->previous[mmu->next_previous++ % UMBRA_MMU_ROOTS];
-	write_lock(&vcpu->vm->mmu_lock);
-	release(vcpu, victim);
-	write_unlock(&vcpu->vm->mmu_lock);
-	set_active(&mmu->root, false);
-	*victim = mmu->root;
-	mmu->root.valid = false;
+	if (mmu->root)
+		set_active(mmu->root, false);
+	if (root)
+		set_active(root, true);
+	mmu->root = root;
 }
 
 /**
@@ -180,28 +206,57 @@ static void retire(struct umbra_vcpu *vcpu)
 void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
-	unsigned int i;
+	struct umbra_mmu_root *root;
+	u64 address;
 
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
-	if (!root_matches(vcpu, &mmu->root)) {
-		for (i = 0; i < UMBRA_MMU_ROOTS; i++) {
-			if (root_matches(vcpu, &mmu->previous[i]))
-				break;
-		}
-		if (i == UMBRA_MMU_ROOTS) {
-			retire(vcpu);
-			umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
-			return;
-		}
-		if (mmu->root.valid)
-			set_active(&mmu->root, false);
-		swap(mmu->root, mmu->previous[i]);
-		set_active(&mmu->root, true);
-		umbra_mmu_count(vcpu, ROOTS_CACHED);
+	address = root_address(vcpu, vcpu->arch.cr3);
+	root = root_place(mmu, address);
+	if (!root_matches(vcpu, root, address)) {
+		set_current(mmu, NULL);
+		umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
+		return;
 	}
+	if (root != mmu->root)
+		umbra_mmu_count(vcpu, ROOTS_CACHED);
+	set_current(mmu, root);
 	sync_root(vcpu);
 	activate(vcpu);
+	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
+}
+
+/**
+ * umbra_shadow_fast_cr3() - use the root for another value of CR3 if that is easy
+ * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
+ * @cr3: a valid value
+ *
+ * Return: false if nothing was done.
+ */
+bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	struct umbra_mmu_root *root;
+	u64 address;
+
+	if (!umbra_mmu_paging_known(vcpu) || !mmu->paging.format ||
+	    mmu->paging.id == UMBRA_FORMAT_PAE)
+		return false;
+	address = root_address(vcpu, cr3);
+	root = root_place(mmu, address);
+	if (!root_matches(vcpu, root, address) || is_pae_root(root))
+		return false;
+	if (has_unsync(root) && !umbra_fast_sync_root(vcpu, root->page[0]))
+		return false;
+	vcpu->arch.cr3 = cr3;
+	umbra_mmu_count(vcpu, CR3_LOADS);
+	if (root != mmu->root) {
+		umbra_mmu_count(vcpu, ROOTS_CACHED);
+		set_current(mmu, root);
+		activate(vcpu);
+	}
+	umbra_backend->flush_tlb(vcpu);
+	return true;
 }
 
 /**
@@ -243,7 +298,7 @@ static void make_root(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 	int i;
 
 	root->role = role;
-	root->cr3 = root_address(vcpu);
+	root->cr3 = root_address(vcpu, vcpu->arch.cr3);
 	root->valid = true;
 	memset(root->page, 0, sizeof(root->page));
 	umbra_mmu_count(vcpu, ROOTS_MADE);
@@ -278,24 +333,35 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_root *root;
+	u64 address;
 	int ret;
 
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
-	if (!root_matches(vcpu, &mmu->root)) {
+	address = root_address(vcpu, vcpu->arch.cr3);
+	root = root_place(mmu, address);
+	if (!root_matches(vcpu, root, address)) {
 		ret = umbra_mmu_topup(vcpu);
 		if (ret)
 			return ret;
 		write_lock(&vm->mmu_lock);
-		release_current(vcpu);
+		if (root == mmu->root)
+			release_current(vcpu);
+		else
+			release(vcpu, root);
 		umbra_pages_reclaim(vm);
-		make_root(vcpu, &mmu->root);
-		set_active(&mmu->root, true);
+		make_root(vcpu, root);
+		set_current(mmu, root);
+		release_invalid(vcpu);
 		umbra_pages_settle(vm);
 		write_unlock(&vm->mmu_lock);
+	} else {
+		set_current(mmu, root);
 	}
 	sync_root(vcpu);
 	activate(vcpu);
+	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
 	return 0;
 }
 
@@ -307,7 +373,9 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
  */
 bool umbra_shadow_root_valid(const struct umbra_vcpu *vcpu)
 {
-	return root_matches(vcpu, &vcpu->arch.mmu.root);
+	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
+
+	return root && root_matches(vcpu, root, root_address(vcpu, vcpu->arch.cr3));
 }
 
 /**
@@ -319,9 +387,11 @@ void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu)
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	unsigned int i;
 
+	if (!mmu->roots)
+		return;
 	write_lock(&vcpu->vm->mmu_lock);
 	release_current(vcpu);
 	for (i = 0; i < UMBRA_MMU_ROOTS; i++)
-		release(vcpu, &mmu->previous[i]);
+		release(vcpu, &mmu->roots[i]);
 	write_unlock(&vcpu->vm->mmu_lock);
 }

@@ -51,14 +51,31 @@ struct fault {
 	struct umbra_host_page host;
 };
 
+/* Where the kernel has a table of the guest's mapped; NULL: the slow way it is. */
+static u64 *table_memory(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
+			 union umbra_mmu_role role)
+{
+	struct umbra_host_page hp;
+	u64 pfn;
+
+	if (!slot || slot->flags & UMBRA_MEM_READONLY || role.format == UMBRA_FORMAT_32BIT)
+		return NULL;
+	if (umbra_host_known(vcpu, slot, gfn, true, &pfn))
+		return page_address(pfn_to_page(pfn));
+	if (!umbra_host_get_fast(vcpu, slot, gfn, true, &hp))
+		return NULL;
+	put_page(hp.page);
+	return page_address(hp.page);
+}
+
 /**
  * umbra_shadow_page() - the table page for a gfn and role
  * @vcpu: the vCPU, its caches topped up; mmu_lock is held for writing
  * @gfn: of the guest's table, or, direct, the first one it maps
  * @role: what it is to be
  *
- * When it returns, the guest cannot write to its table without a fault, and
- * what is read from the table from now on is current.
+ * When it returns, the guest cannot write to its table without a fault, or the
+ * page is unsync: what is read from the table once it is linked is current.
  *
  * Return: the page, up to date.
  */
@@ -75,7 +92,7 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
 			continue;
 		if (page->role.word == role.word) {
 			if (page->unsync)
-				umbra_sync_gfn(vcpu, gfn);
+				umbra_sync_page(vcpu, page);
 			/* No load of CR3 has reached what is below while nothing led here. */
 			if (page->unsync_children)
 				umbra_sync_root(vcpu, page);
@@ -88,16 +105,23 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
 		unsync |= page->unsync;
 	}
 	/* All pages of a gfn are unsync, or none is and the gfn is write-protected. */
-	if (!role.direct && unsync)
+	if (!role.direct && unsync && role.level > 1) {
 		umbra_sync_gfn(vcpu, gfn);
+		unsync = false;
+	}
 
 	page = umbra_page_alloc(vcpu, gfn, role);
 	umbra_page_hash(vm, page);
 	umbra_page_account(vm, page);
-	if (role.direct || tracked)
+	if (role.direct)
+		return page;
+	slot = umbra_slot_find(vm, gfn);
+	page->mem = table_memory(vcpu, slot, gfn, role);
+	/* Who begins to use a table is about to write more of it. */
+	page->unsync = unsync || (!tracked && role.level == 1 && umbra_shadow_unsync_new());
+	if (tracked || page->unsync)
 		return page;
 
-	slot = umbra_slot_find(vm, gfn);
 	if (slot)
 		umbra_rmap_write_protect(vm, slot, gfn);
 	/*
@@ -115,8 +139,10 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
  * Does memory still hold the entry that the walk has used? Asked when the table
  * is write-protected, or unsync: either way a later change will be noticed.
  */
-static bool entry_same(struct umbra_vcpu *vcpu, const struct umbra_walk *w, int level)
+static bool entry_same(struct umbra_vcpu *vcpu, const struct umbra_mmu_page *page,
+		       const struct umbra_walk *w)
 {
+	int level = page->role.level;
 	const struct umbra_format *f = vcpu->arch.mmu.paging.format;
 	gfn_t gfn = w->where[level] >> PAGE_SHIFT;
 	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
@@ -124,6 +150,9 @@ static bool entry_same(struct umbra_vcpu *vcpu, const struct umbra_walk *w, int 
 	unsigned long hva;
 	int ret;
 
+	if (page->mem)
+		return READ_ONCE(*(u64 *)((void *)page->mem + offset_in_page(w->where[level]))) ==
+		       w->entry[level];
 	if (!slot)
 		return false;
 	hva = umbra_slot_hva(slot, gfn) + offset_in_page(w->where[level]);
@@ -184,15 +213,18 @@ static struct umbra_mmu_page *descend(struct umbra_vcpu *vcpu, struct umbra_mmu_
 		if (child->gfn == gfn && child->role.word == role.word)
 			return child;
 	}
-	if (!page->role.direct && !entry_same(vcpu, &fault->walk, level))
+	if (!page->role.direct && !entry_same(vcpu, page, &fault->walk))
 		return NULL;
 	umbra_entry_drop(vm, page, index);
 	child = umbra_shadow_page(vcpu, gfn, role);
 	if (!page->role.direct)
 		page->guest[index] = fault->walk.entry[level];
 	WRITE_ONCE(*entryp, umbra_make_link(vm, child));
+	__set_bit(index, page->present);
 	umbra_rmap_add(vcpu, &child->parents, entryp);
 	umbra_unsync_inherit(child, entryp);
+	/* Another vCPU that writes to the table sees the marks, or we see what it wrote. */
+	smp_mb();
 	return child;
 }
 
@@ -211,6 +243,7 @@ static void add_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsig
 	if (!page->role.direct)
 		page->guest[index] = guest;
 	WRITE_ONCE(page->table[index], leaf);
+	__set_bit(index, page->present);
 	umbra_rmap_add(vcpu, rmap, &page->table[index]);
 }
 
@@ -264,7 +297,7 @@ static enum map_result map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *
 static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_root *root = &vcpu->arch.mmu.root;
+	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
 	struct umbra_mmu_page *page;
 	enum map_result ret;
 	unsigned int index;
@@ -293,7 +326,7 @@ static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
 		if (!page)
 			return MAP_RETRY;
 	}
-	if (!page->role.direct && !entry_same(vcpu, &fault->walk, goal))
+	if (!page->role.direct && !entry_same(vcpu, page, &fault->walk))
 		return MAP_RETRY;
 	/* On the way here a table may have been shadowed that the large page holds. */
 	if (goal > 1 && umbra_slot_max_level(fault->slot, fault->gfn) < goal)
@@ -315,6 +348,7 @@ static void prefetch_one(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, u
 	struct umbra_slot *slot;
 	unsigned int acc, key;
 	gfn_t gfn;
+	u64 pfn;
 
 	if (!(guest & f->present) || !(guest & f->accessed) ||
 	    umbra_reserved_bits(paging, 1, guest, true))
@@ -327,11 +361,15 @@ static void prefetch_one(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, u
 	if (!(guest & f->dirty) || slot->dirty || slot->flags & UMBRA_MEM_READONLY ||
 	    (acc & UMBRA_ACC_WRITE && !umbra_gfn_make_writable(vcpu, gfn, false)))
 		acc &= ~UMBRA_ACC_WRITE;
-	if (!umbra_host_get_fast(vcpu, slot, gfn, acc & UMBRA_ACC_WRITE, &hp))
-		return;
+	if (!umbra_host_known(vcpu, slot, gfn, acc & UMBRA_ACC_WRITE, &pfn)) {
+		if (!umbra_host_get_fast(vcpu, slot, gfn, acc & UMBRA_ACC_WRITE, &hp))
+			return;
+		/* The lock keeps it: an invalidation would have to wait for it. */
+		put_page(hp.page);
+		pfn = hp.pfn;
+	}
 	key = f->key_shift ? (guest >> f->key_shift) & 15 : 0;
-	add_leaf(vcpu, page, index, slot, gfn, umbra_make_leaf(vm, hp.pfn, 1, acc, key), guest);
-	put_page(hp.page);
+	add_leaf(vcpu, page, index, slot, gfn, umbra_make_leaf(vm, pfn, 1, acc, key), guest);
 	umbra_mmu_count(vcpu, PREFETCHES);
 }
 
@@ -480,7 +518,206 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 	}
 }
 
+/**
+ * umbra_shadow_fetch() - read code as the CPU has just done
+ * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
+ * @linear: its address
+ * @bytes: where to put it
+ * @len: how many bytes at most
+ *
+ * Through our tables, without the lock: like a CPU in the guest, whoever takes
+ * something out of them waits for us before it is used otherwise.
+ *
+ * Return: how many bytes were read, 0 if nothing is mapped there.
+ */
+unsigned int umbra_shadow_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len)
+{
+	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
+	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
+	const struct umbra_mmu_page *page;
+	unsigned long offset;
+	u64 entry;
+	int level;
+
+	if (!root)
+		return 0;
+	page = root->page[root->role.level == 2 ? (linear >> 30) & 3 : 0];
+	if (!page)
+		return 0;
+	for (;;) {
+		level = page->role.level;
+		entry = READ_ONCE(page->table[umbra_index(f, level, linear)]);
+		if (!umbra_entry_present(vcpu->vm, entry))
+			return 0;
+		if (umbra_entry_leaf(level, entry))
+			break;
+		page = umbra_entry_child(entry);
+	}
+	offset = linear & (BIT_ULL(f->level[level].shift) - 1);
+	len = min_t(unsigned long, len, PAGE_SIZE - offset_in_page(linear));
+	memcpy(bytes, page_address(pfn_to_page(umbra_entry_pfn(entry))) + offset, len);
+	return len;
+}
+
+/*
+ * The level 1 page for an address, if the tables lead there. Else NULL, and
+ * where they end with an entry of the guest's that is not present: *absent.
+ */
+static struct umbra_mmu_page *fast_descend(struct umbra_vcpu *vcpu, u64 gva, bool *absent)
+{
+	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
+	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
+	struct umbra_mmu_page *page;
+	unsigned int index;
+	u64 entry;
+
+	page = root->page[root->role.level == 2 ? (gva >> 30) & 3 : 0];
+	while (page && page->mem) {
+		page->writes = 0;
+		if (page->role.level == 1)
+			return page;
+		index = umbra_index(f, page->role.level, gva);
+		entry = page->table[index];
+		if (!umbra_entry_present(vcpu->vm, entry)) {
+			*absent = !(READ_ONCE(page->mem[index]) &
+				    vcpu->arch.mmu.paging.format->present);
+			return NULL;
+		}
+		if (umbra_entry_leaf(page->role.level, entry))
+			return NULL;
+		page = umbra_entry_child(entry);
+	}
+	return NULL;
+}
+
+/* Sets the bits the CPU would set; *guest is the entry. False: it has changed meanwhile. */
+static bool fast_mark(struct umbra_vcpu *vcpu, const struct umbra_mmu_page *page,
+		      unsigned int index, u64 want, u64 *guest)
+{
+	struct umbra_slot *slot;
+
+	if (likely((*guest & want) == want))
+		return true;
+	if (cmpxchg64(&page->mem[index], *guest, *guest | want) != *guest)
+		return false;
+	*guest |= want;
+	slot = umbra_vcpu_slot(vcpu, page->gfn);
+	if (slot)
+		umbra_mark_dirty(slot, page->gfn);
+	return true;
+}
+
+/* The page behind fault->gfn, best of all writable, if that takes no time. */
+static bool fast_host(struct umbra_vcpu *vcpu, struct fault *fault)
+{
+	bool writable = fault->acc & UMBRA_ACC_WRITE;
+	struct umbra_host_page *hp = &fault->host;
+
+	hp->level = 1;
+	for (;;) {
+		hp->writable = writable;
+		if (umbra_host_known(vcpu, fault->slot, fault->gfn, writable, &hp->pfn))
+			return true;
+		if (umbra_host_get_fast(vcpu, fault->slot, fault->gfn, writable, hp)) {
+			put_page(hp->page);
+			return true;
+		}
+		if (!writable || fault->write)
+			return false;
+		writable = false;
+	}
+}
+
+static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, u32 *error)
+{
+	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
+	const struct umbra_format *f = paging->format;
+	const struct umbra_walk_access in = {
+		.access = access,
+		.pkru = paging->flags & UMBRA_PAGING_PKE ? rdpkru() : 0,
+		.smap = paging->flags & UMBRA_PAGING_SMAP &&
+			((!(access & X86_PF_USER) && umbra_cpl(vcpu) == 3) ||
+			 !(vcpu->arch.rflags & X86_EFLAGS_AC)),
+	};
+	struct umbra_mmu_page *page;
+	bool absent = false;
+	struct fault fault;
+	unsigned int index;
+	u64 guest;
+
+	*error = access & (X86_PF_WRITE | X86_PF_USER);
+	if (access & X86_PF_INSTR && paging->flags & (UMBRA_PAGING_NX | UMBRA_PAGING_SMEP))
+		*error |= X86_PF_INSTR;
+	page = fast_descend(vcpu, gva, &absent);
+	if (!page)
+		return absent ? UMBRA_FAST_FAULT : UMBRA_FAST_NO;
+	index = umbra_index(f, 1, gva);
+	guest = READ_ONCE(page->mem[index]);
+	if (!(guest & f->present))
+		return UMBRA_FAST_FAULT;
+	if (unlikely(umbra_reserved_bits(paging, 1, guest, true))) {
+		*error |= X86_PF_PROT | X86_PF_RSVD;
+		return UMBRA_FAST_FAULT;
+	}
+	fault.acc = page->role.access & umbra_entry_acc(f, guest);
+	fault.walk.key = f->key_shift ? (guest >> f->key_shift) & 15 : 0;
+	*error |= umbra_walk_check(paging, &in, fault.acc, fault.walk.key);
+	if (*error & X86_PF_PROT)
+		return UMBRA_FAST_FAULT;
+
+	fault.gva = gva;
+	fault.gfn = umbra_leaf_address(f, 1, guest) >> PAGE_SHIFT;
+	fault.write = access & X86_PF_WRITE;
+	fault.slot = umbra_vcpu_slot(vcpu, fault.gfn);
+	if (!fault.slot || fault.slot->flags & UMBRA_MEM_READONLY)
+		return UMBRA_FAST_NO;
+	if (!fast_mark(vcpu, page, index, f->accessed | (fault.write ? f->dirty : 0), &guest))
+		return UMBRA_FAST_DONE;
+	fault.walk.entry[1] = guest;
+	/* The first write must fault, so that the guest sees the bit set. */
+	if (!(guest & f->dirty))
+		fault.acc &= ~UMBRA_ACC_WRITE;
+	if (!fast_host(vcpu, &fault) ||
+	    map_leaf(vcpu, page, index, &fault) != MAP_DONE)
+		return UMBRA_FAST_NO;
+	if (READ_ONCE(shadow_prefetch))
+		umbra_shadow_prefetch(vcpu, page, index & ~(PREFETCH - 1), PREFETCH);
+	return UMBRA_FAST_DONE;
+}
+
+/**
+ * umbra_shadow_fast_fault() - a page fault, if all tables are there
+ * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
+ * @gva: the address
+ * @access: X86_PF_WRITE, X86_PF_USER, X86_PF_INSTR
+ * @error: error code for the guest, if it is a fault of its own
+ *
+ * Our own tables are walked instead of the guest's: those of level 2 and up agree
+ * with them, and that of level 1 leads to the guest's entry.
+ *
+ * Return: what came of it; UMBRA_FAST_NO: to be done by umbra_mmu_fault().
+ */
+enum umbra_fast umbra_shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, u32 *error)
+{
+	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	struct umbra_vm *vm = vcpu->vm;
+	enum umbra_fast ret = UMBRA_FAST_NO;
+
+	if (!umbra_mmu_paging_known(vcpu) || !mmu->paging.format ||
+	    mmu->paging.format->entry_size != sizeof(u64) || !mmu->role.wp ||
+	    !umbra_mmu_topped_up(vcpu) || !umbra_fast_lock(vm))
+		return UMBRA_FAST_NO;
+	if (umbra_shadow_root_valid(vcpu) && vm->arch.mmu.nr_zapped < UMBRA_ZAPPED_MAX)
+		ret = fast_fault(vcpu, gva, access, error);
+	write_unlock(&vm->mmu_lock);
+	return ret;
+}
+
 const struct umbra_mmu_strategy umbra_mmu_shadow = {
+	.fast_fault = umbra_shadow_fast_fault,
+	.fast_cr3 = umbra_shadow_fast_cr3,
+	.fast_invlpg = umbra_shadow_fast_invlpg,
+	.fetch = umbra_shadow_fetch,
 	.load = umbra_shadow_load,
 	.fault = shadow_fault,
 	.reset_context = umbra_shadow_reset_context,

@@ -21,6 +21,16 @@ MODULE_PARM_DESC(shadow_unsync, "shadow paging: let the guest write its level 1 
 /* A table that is written so often without being used is no table any more. */
 #define WRITE_FLOOD	4
 
+/**
+ * umbra_shadow_unsync_new() - are level 1 pages unsync from the beginning?
+ *
+ * Return: true if the guest may write its level 1 tables.
+ */
+bool umbra_shadow_unsync_new(void)
+{
+	return READ_ONCE(shadow_unsync);
+}
+
 /* Where in the guest's table the entry is that ours at @index was made from. */
 static unsigned int guest_index(const struct umbra_mmu_page *page, unsigned int index)
 {
@@ -52,6 +62,11 @@ bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
 	unsigned long hva;
 	bool ok = false;
 
+	if (page->mem && size == sizeof(u64)) {
+		for (i = 0; i < count; i++)
+			entry[i] = READ_ONCE(page->mem[first + i]);
+		return true;
+	}
 	if (!slot)
 		return false;
 	hva = umbra_slot_hva(slot, page->gfn) + guest_index(page, first) * size;
@@ -135,10 +150,13 @@ static bool is_orphan(const struct umbra_mmu_page *page)
  */
 bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync)
 {
+	const struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_mmu_page *page, *next;
 	bool any = false;
 
+	if (slot && !umbra_slot_has_tables(slot, gfn))
+		return true;
 	for (page = umbra_first_shadow(vm, gfn); page; page = umbra_next_shadow(page)) {
 		if (page->unsync)
 			continue;
@@ -162,6 +180,7 @@ bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync
 		if (page->unsync)
 			continue;
 		page->unsync = true;
+		page->idle = 0;
 		mark_parents(page);
 		umbra_mmu_count(vcpu, UNSYNCS);
 	}
@@ -212,8 +231,11 @@ drop:
 	return true;
 }
 
-/* Reads the guest's table again. It is write-protected, and TLBs know. */
-static void sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
+/* As many entries compared in vain cost about what it takes to become unsync again. */
+#define IDLE_MAX	512
+
+/* Without a mapping of the kernel's: sixteen entries at a time. */
+static void sync_copied(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 {
 	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, page->gfn);
 	struct umbra_vm *vm = vcpu->vm;
@@ -221,11 +243,8 @@ static void sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 	u64 guest[16];
 
 	for (first = 0; first < UMBRA_ENTRIES; first += ARRAY_SIZE(guest)) {
-		u64 any = 0;
-
-		for (i = 0; i < ARRAY_SIZE(guest); i++)
-			any |= page->table[first + i];
-		if (!any)
+		if (find_next_bit(page->present, first + ARRAY_SIZE(guest), first) >=
+		    first + ARRAY_SIZE(guest))
 			continue;
 		if (umbra_guest_entries(vm, slot, page, first, ARRAY_SIZE(guest), guest)) {
 			for (i = 0; i < ARRAY_SIZE(guest); i++)
@@ -235,17 +254,51 @@ static void sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 		for (i = 0; i < ARRAY_SIZE(guest); i++)
 			umbra_entry_drop(vm, page, first + i);
 	}
-	page->unsync = false;
-	umbra_mmu_count(vcpu, SYNCS);
 }
 
-static void sync_shadows(struct umbra_vcpu *vcpu, gfn_t gfn)
+/*
+ * Reads the guest's table again, which may change at the same time: what it held
+ * before the guest's flush is what must be seen. Returns how many entries were
+ * compared if none had changed, else 0.
+ */
+static unsigned int sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
+{
+	unsigned int word, n = 0;
+	bool changed = false;
+
+	umbra_mmu_count(vcpu, SYNCS);
+	if (!page->mem || page->role.format == UMBRA_FORMAT_32BIT) {
+		sync_copied(vcpu, page);
+		return UMBRA_ENTRIES / 8;
+	}
+	for (word = 0; word < BITS_TO_LONGS(UMBRA_ENTRIES); word++) {
+		unsigned long bits = page->present[word];
+
+		for (; bits; bits &= bits - 1, n++) {
+			unsigned int index = word * BITS_PER_LONG + __ffs(bits);
+			u64 guest = READ_ONCE(page->mem[index]);
+
+			if (likely(guest == page->guest[index]))
+				continue;
+			sync_entry(vcpu, page, index, guest);
+			changed = true;
+		}
+	}
+	/* A page that nothing was made from costs something to visit, too. */
+	return changed ? 0 : n + 8;
+}
+
+/* The unsync shadows of a gfn become as the guest's table is, and stay so. */
+static void settle_shadows(struct umbra_vcpu *vcpu, gfn_t gfn)
 {
 	struct umbra_mmu_page *page;
 
 	for (page = umbra_first_shadow(vcpu->vm, gfn); page; page = umbra_next_shadow(page)) {
-		if (page->unsync)
-			sync_page(vcpu, page);
+		if (!page->unsync)
+			continue;
+		sync_page(vcpu, page);
+		/* Marks above are taken away when they are next followed. */
+		page->unsync = false;
 	}
 }
 
@@ -270,28 +323,51 @@ void umbra_sync_gfn(struct umbra_vcpu *vcpu, gfn_t gfn)
 	protect(vcpu, gfn);
 	if (vcpu->vm->arch.mmu.tlb_stale)
 		umbra_mmu_flush(vcpu->vm);
-	sync_shadows(vcpu, gfn);
+	settle_shadows(vcpu, gfn);
 }
 
-/* Collects the unsync pages below, and clears the marks that lead there. */
-static void collect(struct umbra_vm *vm, struct umbra_mmu_page *page, struct list_head *list)
+/**
+ * umbra_sync_page() - make one page agree with the guest's table
+ * @vcpu: the vCPU
+ * @page: the page, unsync; it stays so
+ */
+void umbra_sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 {
-	unsigned int index;
+	sync_page(vcpu, page);
+}
+
+/*
+ * Makes all unsync pages below agree with the guest's tables. Those that have
+ * not been written to for long are put into the list.
+ */
+static void sync_below(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+		       struct list_head *idle)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	unsigned int index, n;
 
 	for_each_set_bit(index, page->unsync_map, UMBRA_ENTRIES) {
 		u64 entry = page->table[index];
 		struct umbra_mmu_page *child;
 
+		if (umbra_entry_present(vm, entry) &&
+		    !umbra_entry_leaf(page->role.level, entry)) {
+			child = umbra_entry_child(entry);
+			if (child->unsync) {
+				n = sync_page(vcpu, child);
+				child->idle = n ? child->idle + n : 0;
+				if (child->idle >= IDLE_MAX && list_empty(&child->sync_link))
+					list_add_tail(&child->sync_link, idle);
+			} else if (child->unsync_children) {
+				sync_below(vcpu, child, idle);
+			}
+			if (child->unsync || child->unsync_children)
+				continue;
+		}
+		/* Who finds no mark, without the lock, finds tables that are up to date. */
+		smp_wmb();
 		__clear_bit(index, page->unsync_map);
 		WRITE_ONCE(page->unsync_children, page->unsync_children - 1);
-		if (!umbra_entry_present(vm, entry) ||
-		    umbra_entry_leaf(page->role.level, entry))
-			continue;
-		child = umbra_entry_child(entry);
-		if (child->unsync && list_empty(&child->sync_link))
-			list_add_tail(&child->sync_link, list);
-		if (child->unsync_children)
-			collect(vm, child, list);
 	}
 }
 
@@ -301,31 +377,96 @@ static void collect(struct umbra_vm *vm, struct umbra_mmu_page *page, struct lis
  * @root: the root page
  *
  * The guest has loaded CR3, or flushed its TLB in another way; or the page is
- * about to be linked again.
+ * about to be linked again. Pages stay unsync as long as the guest goes on
+ * writing to them; the others are write-protected.
  */
 void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
 {
 	struct umbra_mmu_page *page, *next;
-	struct umbra_mmu_vm *mmu = &vcpu->vm->arch.mmu;
-	LIST_HEAD(list);
+	LIST_HEAD(idle);
 
-	/* Who finds no marks, without the lock, must not take that for "up to date". */
-	WRITE_ONCE(mmu->syncing, true);
-	/* Pairs with has_unsync(): this first, then the marks. */
-	smp_wmb();
-	collect(vcpu->vm, root, &list);
-	list_for_each_entry(page, &list, sync_link)
+	sync_below(vcpu, root, &idle);
+	if (list_empty(&idle))
+		return;
+	list_for_each_entry(page, &idle, sync_link)
 		protect(vcpu, page->gfn);
 	/* Once for all of them, and before any is read. */
-	if (!list_empty(&list) && mmu->tlb_stale)
+	if (vcpu->vm->arch.mmu.tlb_stale)
 		umbra_mmu_flush(vcpu->vm);
-	list_for_each_entry_safe(page, next, &list, sync_link) {
+	list_for_each_entry_safe(page, next, &idle, sync_link) {
 		list_del_init(&page->sync_link);
-		sync_shadows(vcpu, page->gfn);
+		settle_shadows(vcpu, page->gfn);
+		umbra_mmu_count(vcpu, PROTECTS);
 	}
-	/* Pairs with has_unsync(): the tables first, then this. */
-	smp_wmb();
-	WRITE_ONCE(mmu->syncing, false);
+}
+
+/**
+ * umbra_fast_sync_root() - the same, where that takes no flush of other vCPUs
+ * @vcpu: the vCPU; interrupts off, mmu_lock is not held
+ * @root: the root page
+ *
+ * Return: false if umbra_sync_root() has to be called instead.
+ */
+bool umbra_fast_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
+{
+	struct umbra_mmu_page *page, *next;
+	struct umbra_vm *vm = vcpu->vm;
+	bool done = true;
+	LIST_HEAD(idle);
+
+	if (!umbra_fast_lock(vm))
+		return false;
+	sync_below(vcpu, root, &idle);
+	list_for_each_entry_safe(page, next, &idle, sync_link) {
+		list_del_init(&page->sync_link);
+		done = false;
+	}
+	write_unlock(&vm->mmu_lock);
+	return done;
+}
+
+/* Does the guest's entry allow writes by now that ours does not? */
+static bool more_rights(const struct umbra_vcpu *vcpu, u64 entry, u64 guest)
+{
+	const struct umbra_format *f = vcpu->arch.mmu.paging.format;
+
+	return f && !(entry & _PAGE_RW) && (guest & f->writable) && (guest & f->dirty);
+}
+
+static void invalidate(struct umbra_vcpu *vcpu, u64 gva, bool prefetch)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	unsigned int index;
+	u64 entry, guest;
+
+	page = mmu->root->page[mmu->root->role.level == 2 ? (gva >> 30) & 3 : 0];
+	if (!page)
+		return;
+	for (;;) {
+		index = umbra_index(f, page->role.level, gva);
+		if (page->role.level == 1)
+			break;
+		entry = page->table[index];
+		if (!umbra_entry_present(vm, entry) ||
+		    umbra_entry_leaf(page->role.level, entry))
+			return;
+		page = umbra_entry_child(entry);
+	}
+	if (!page->unsync)
+		return;
+	if (!umbra_guest_entries(vm, umbra_vcpu_slot(vcpu, page->gfn), page, index, 1, &guest)) {
+		umbra_entry_drop(vm, page, index);
+	} else if (sync_entry(vcpu, page, index, guest)) {
+		page->idle = 0;
+		/* A page that may be written to now is mapped anew below. */
+		if (prefetch && more_rights(vcpu, page->table[index], guest))
+			umbra_entry_drop(vm, page, index);
+	}
+	if (prefetch)
+		umbra_shadow_prefetch(vcpu, page, index, 1);
 }
 
 /**
@@ -338,38 +479,35 @@ void umbra_sync_root(struct umbra_vcpu *vcpu, struct umbra_mmu_page *root)
  */
 void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva)
 {
-	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_vm *vm = vcpu->vm;
-	bool topped_up = !umbra_mmu_topup(vcpu);
-	struct umbra_mmu_page *page;
-	unsigned int index;
-	u64 entry, guest;
+	bool prefetch = !umbra_mmu_topup(vcpu);
 
 	write_lock(&vm->mmu_lock);
-	if (!umbra_shadow_root_valid(vcpu))
-		goto out;
-	page = mmu->root.page[mmu->root.role.level == 2 ? (gva >> 30) & 3 : 0];
-	while (page) {
-		index = umbra_index(vm->arch.mmu.host.format, page->role.level, gva);
-		if (page->role.level == 1)
-			break;
-		entry = page->table[index];
-		if (!umbra_entry_present(vm, entry) ||
-		    umbra_entry_leaf(page->role.level, entry))
-			goto out;
-		page = umbra_entry_child(entry);
-	}
-	if (!page || !page->unsync)
-		goto out;
-	if (!umbra_guest_entries(vm, umbra_vcpu_slot(vcpu, page->gfn), page, index, 1, &guest))
-		umbra_entry_drop(vm, page, index);
-	else
-		sync_entry(vcpu, page, index, guest);
-	if (topped_up)
-		umbra_shadow_prefetch(vcpu, page, index, 1);
-out:
+	if (umbra_shadow_root_valid(vcpu))
+		invalidate(vcpu, gva, prefetch);
 	write_unlock(&vm->mmu_lock);
 	umbra_backend->flush_gva(vcpu, gva);
+}
+
+/**
+ * umbra_shadow_fast_invlpg() - the same if that is easy
+ * @vcpu: the vCPU, loaded; interrupts off
+ * @gva: the address
+ *
+ * Return: false if nothing was done.
+ */
+bool umbra_shadow_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva)
+{
+	struct umbra_vm *vm = vcpu->vm;
+
+	if (!umbra_mmu_topped_up(vcpu) || !umbra_fast_lock(vm))
+		return false;
+	umbra_mmu_count(vcpu, INVLPGS);
+	if (umbra_shadow_root_valid(vcpu))
+		invalidate(vcpu, gva, true);
+	write_unlock(&vm->mmu_lock);
+	umbra_backend->flush_gva(vcpu, gva);
+	return true;
 }
 
 /* Has the guest's entry changed in more than accessed or dirty bits that were set? */
@@ -432,7 +570,7 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 	 * counts it before it reads the first entry.
 	 */
 	smp_mb();
-	if (!READ_ONCE(slot->mmu.tables[0][(gfn >> 9) - (slot->base >> 9)]))
+	if (!umbra_slot_has_tables(slot, gfn))
 		return;
 
 	write_lock(&vm->mmu_lock);

@@ -6,6 +6,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 #include "svm.h"
+#include "trace.h"
 
 /**
  * svm_get_blocking() - what holds events off
@@ -229,6 +230,12 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 
 	if (unlikely(arch->exit_reason == SVM_ROW_INVALID))
 		return;
+	if (unlikely(svm->fast_event)) {
+		/* There was no entry after all. */
+		svm->fast_event = false;
+		svm->vmcb->control.event_inj = 0;
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+	}
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;
 	arch->nmi_injected = false;
@@ -274,6 +281,55 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 		};
 		break;
 	}
+}
+
+/**
+ * svm_nothing_to_complete() - would svm_complete_exit() have nothing to take back?
+ * @vcpu: the vCPU, loaded; interrupts off
+ *
+ * Return: true if so; then all that was injected has been delivered.
+ */
+bool svm_nothing_to_complete(struct umbra_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+
+	if (svm->vmcb->control.exit_int_info & SVM_EVENT_VALID || svm->virq ||
+	    svm->awaiting_iret || svm->stepping || arch->exception.pending)
+		return false;
+	arch->exception.injected = false;
+	arch->interrupt.injected = false;
+	arch->nmi_injected = false;
+	return true;
+}
+
+/**
+ * svm_inject_page_fault() - deliver a page fault at the next entry, which follows at once
+ * @vcpu: the vCPU, loaded; interrupts off; svm_nothing_to_complete()
+ * @error: its error code
+ * @gva: the address, for CR2
+ *
+ * Should there be no entry, svm_complete_exit() leaves it to umbra_event_inject().
+ */
+void svm_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+
+	arch->exception = (struct umbra_exception) {
+		.pending = true,
+		.vector = X86_TRAP_PF,
+		.has_error = true,
+		.error = error,
+		.has_payload = true,
+		.payload = gva,
+	};
+	arch->cr2 = gva;
+	arch->rflags |= X86_EFLAGS_RF;
+	arch->stat[UMBRA_STAT_GUEST_FAULTS]++;
+	arch->stat[UMBRA_STAT_EXCEPTIONS]++;
+	trace_umbra_inject(vcpu->id, UMBRA_EVENT_KIND_EXCEPTION, X86_TRAP_PF, true, error);
+	svm_inject(vcpu, UMBRA_EVENT_KIND_EXCEPTION);
+	to_svm(vcpu)->fast_event = true;
 }
 
 /**

@@ -408,18 +408,10 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
 	[SVM_ROW_OTHER]				= { NULL, "other" },
 };
 
-/**
- * svm_fast_exit() - deal with an exit while interrupts are still off
- * @vcpu: the vCPU, loaded; interrupts off
- *
- * Return: true when that was all; the guest may be entered again.
- */
-bool svm_fast_exit(struct umbra_vcpu *vcpu)
+static bool fast_cpuid(struct umbra_vcpu *vcpu)
 {
 	unsigned int length;
 
-	if (vcpu->arch.exit_reason != SVM_EXIT_CPUID)
-		return false;
 	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
 	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
 		return false;
@@ -438,6 +430,115 @@ bool svm_fast_exit(struct umbra_vcpu *vcpu)
 	do_cpuid(vcpu);
 	umbra_skip_insn(vcpu, length);
 	return true;
+}
+
+/* The instruction at RIP, of 64-bit code; NULL: the slow way it is. */
+static const struct umbra_insn *fast_decode(struct umbra_vcpu *vcpu)
+{
+	struct umbra_insn *insn = &vcpu->arch.emul.insn;
+	u8 bytes[UMBRA_INSN_MAX];
+	unsigned int n;
+
+	if (umbra_code_size(vcpu) != UMBRA_CODE_64)
+		return NULL;
+	n = umbra_mmu_fetch(vcpu, vcpu->arch.rip, bytes, sizeof(bytes));
+	return n && !umbra_decode(insn, bytes, n, UMBRA_CODE_64) ? insn : NULL;
+}
+
+static bool fast_cr3_write(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	const struct umbra_insn *insn;
+	unsigned int gpr, length;
+
+	if (svm_caps.decode_assists && svm_caps.next_rip) {
+		if (!(control->exit_info_1 & MOV_CRX))
+			return false;
+		gpr = control->exit_info_1 & MOV_GPR;
+		length = control->next_rip - vcpu->arch.rip;
+	} else {
+		insn = fast_decode(vcpu);
+		if (!insn || insn->map != UMBRA_MAP_0F || insn->opcode != 0x22)
+			return false;
+		gpr = insn->rm;
+		length = insn->length;
+	}
+	if (!umbra_fast_set_cr3(vcpu, vcpu->arch.gpr[gpr]))
+		return false;
+	umbra_skip_insn(vcpu, length);
+	return true;
+}
+
+static bool fast_invlpg(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	const struct umbra_insn *insn;
+	unsigned int length;
+	u64 gva;
+
+	if (svm_caps.decode_assists && svm_caps.next_rip) {
+		gva = control->exit_info_1;
+		length = control->next_rip - vcpu->arch.rip;
+	} else {
+		insn = fast_decode(vcpu);
+		if (!insn || insn->map != UMBRA_MAP_0F || insn->opcode != 0x01 ||
+		    !(insn->flags & UMBRA_INSN_MEM) || insn->seg == UMBRA_EMUL_FS ||
+		    insn->seg == UMBRA_EMUL_GS)
+			return false;
+		gva = umbra_insn_offset(insn, vcpu->arch.gpr, vcpu->arch.rip);
+		if (!umbra_is_canonical(vcpu, gva))
+			return false;
+		length = insn->length;
+	}
+	if (!umbra_mmu_fast_invlpg(vcpu, gva))
+		return false;
+	umbra_skip_insn(vcpu, length);
+	return true;
+}
+
+static bool fast_pf(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	u64 gva = control->exit_info_2;
+	u32 error;
+
+	/* An event whose delivery has been cut short comes first. */
+	if (!svm_nothing_to_complete(vcpu))
+		return false;
+	switch (umbra_mmu_fast_fault(vcpu, gva, control->exit_info_1, &error)) {
+	case UMBRA_FAST_DONE:
+		break;
+	case UMBRA_FAST_FAULT:
+		svm_inject_page_fault(vcpu, error, gva);
+		break;
+	default:
+		return false;
+	}
+	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
+	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, gva, control->exit_info_1);
+	return true;
+}
+
+/**
+ * svm_fast_exit() - deal with an exit while interrupts are still off
+ * @vcpu: the vCPU, loaded; interrupts off
+ *
+ * Return: true when that was all; the guest may be entered again.
+ */
+bool svm_fast_exit(struct umbra_vcpu *vcpu)
+{
+	switch (vcpu->arch.exit_reason) {
+	case SVM_EXIT_CPUID:
+		return fast_cpuid(vcpu);
+	case SVM_EXIT_EXCP_BASE + X86_TRAP_PF:
+		return fast_pf(vcpu);
+	case SVM_EXIT_WRITE_CR3:
+		return fast_cr3_write(vcpu);
+	case SVM_EXIT_INVLPG:
+		return fast_invlpg(vcpu);
+	default:
+		return false;
+	}
 }
 
 const struct umbra_backend umbra_svm_backend = {

@@ -223,6 +223,10 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (svm_caps.clean_bits)
 		control->clean = BIT(SVM_NR_CLEAN) - 1;
 	control->event_inj = 0;
+	if (svm->fast_event) {
+		svm->fast_event = false;
+		arch->exception.pending = false;
+	}
 
 	arch->gpr[UMBRA_RAX] = save->rax;
 	arch->gpr[UMBRA_RSP] = save->rsp;

@@ -87,6 +87,7 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @debug_passed: the guest has the debug registers to itself until it is put
  * @host_tsc_aux: IA32_TSC_AUX of the CPU it is loaded on
  * @virq: V_IRQ carries the interrupt that is being injected
+ * @fast_event: what is in EVENTINJ is still pending to the rest of the module
  * @look_again: something waits that no window could be opened for
  * @nmi_masked: an NMI has been delivered and no IRET executed since
  * @awaiting_iret: the IRET at @iret_rip has been let through
@@ -103,6 +104,7 @@ struct svm_vcpu {
 	u64 host_tsc_aux;
 	bool debug_passed;
 	bool virq;
+	bool fast_event;
 	bool look_again;
 	bool nmi_masked;
 	bool awaiting_iret;
@@ -192,6 +194,8 @@ void svm_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void svm_close_interrupt_window(struct umbra_vcpu *vcpu);
 void svm_cancel_injection(struct umbra_vcpu *vcpu);
 void svm_complete_exit(struct umbra_vcpu *vcpu);
+bool svm_nothing_to_complete(struct umbra_vcpu *vcpu);
+void svm_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva);
 int svm_exit_iret(struct umbra_vcpu *vcpu);
 int svm_exit_debug(struct umbra_vcpu *vcpu);
 
