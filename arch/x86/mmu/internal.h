@@ -83,9 +83,6 @@ struct umbra_mmu_page {
  * @guest_write: guest memory was written on the guest's behalf; NULL: as above
  * @unprotect: see umbra_mmu_unprotect(); NULL: never
  * @fast_fault: see umbra_mmu_fast_fault()
- * @fast_cr3: see umbra_mmu_fast_cr3(); shadow only, as the following
- * @fast_invlpg: see umbra_mmu_fast_invlpg()
- * @fetch: see umbra_mmu_fetch()
  */
 struct umbra_mmu_strategy {
 	int (*load)(struct umbra_vcpu *vcpu);
@@ -97,9 +94,6 @@ struct umbra_mmu_strategy {
 	void (*guest_write)(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
 	bool (*unprotect)(struct umbra_vcpu *vcpu, u64 gpa);
 	enum umbra_fast (*fast_fault)(struct umbra_vcpu *vcpu, u64 addr, u32 access, u32 *error);
-	bool (*fast_cr3)(struct umbra_vcpu *vcpu, u64 cr3);
-	bool (*fast_invlpg)(struct umbra_vcpu *vcpu, u64 gva);
-	unsigned int (*fetch)(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len);
 };
 
 extern const struct umbra_mmu_strategy umbra_mmu_nested;
@@ -147,6 +141,18 @@ static inline struct umbra_mmu_page *umbra_entry_page(const u64 *entryp)
 static inline unsigned int umbra_entry_index(const u64 *entryp)
 {
 	return offset_in_page(entryp) / sizeof(u64);
+}
+
+/* Ours have nine bits of index at each level, and bit 0 is "present" unless nested. */
+static inline unsigned int umbra_own_index(int level, u64 addr)
+{
+	return addr >> (PAGE_SHIFT + 9 * (level - 1)) & (UMBRA_ENTRIES - 1);
+}
+
+/* The page of a root that translates an address, NULL if none does. */
+static inline struct umbra_mmu_page *umbra_root_page(const struct umbra_mmu_root *root, u64 addr)
+{
+	return root->page[root->role.level == 2 ? addr >> 30 & 3 : 0];
 }
 
 static inline unsigned long umbra_level_pages(int level)
@@ -365,6 +371,7 @@ bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3);
 void umbra_shadow_reset_context(struct umbra_vcpu *vcpu);
 void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu);
 bool umbra_shadow_root_valid(const struct umbra_vcpu *vcpu);
+unsigned int umbra_shadow_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len);
 
 /* shadow.c */
 struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,

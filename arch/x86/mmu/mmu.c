@@ -446,7 +446,7 @@ enum umbra_fast umbra_mmu_fast_fault(struct umbra_vcpu *vcpu, u64 addr, u32 erro
  */
 bool umbra_mmu_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
 {
-	return READ_ONCE(mmu_fast) && vcpu->vm->arch.mmu.strategy->fast_cr3(vcpu, cr3);
+	return READ_ONCE(mmu_fast) && umbra_shadow_fast_cr3(vcpu, cr3);
 }
 
 /**
@@ -458,12 +458,12 @@ bool umbra_mmu_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
  */
 bool umbra_mmu_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva)
 {
-	return READ_ONCE(mmu_fast) && vcpu->vm->arch.mmu.strategy->fast_invlpg(vcpu, gva);
+	return READ_ONCE(mmu_fast) && umbra_shadow_fast_invlpg(vcpu, gva);
 }
 
 /**
  * umbra_mmu_fetch() - read the code that the CPU has just run, with interrupts off
- * @vcpu: the vCPU, loaded, just out of the guest
+ * @vcpu: the vCPU, loaded, just out of the guest; shadow paging
  * @linear: its linear address
  * @bytes: where to put it
  * @len: bytes; fewer are read at the end of a page
@@ -472,11 +472,9 @@ bool umbra_mmu_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva)
  */
 unsigned int umbra_mmu_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len)
 {
-	const struct umbra_mmu_strategy *strategy = vcpu->vm->arch.mmu.strategy;
-
-	if (!READ_ONCE(mmu_fast) || !strategy->fetch)
+	if (!READ_ONCE(mmu_fast))
 		return 0;
-	return strategy->fetch(vcpu, linear, bytes, len);
+	return umbra_shadow_fetch(vcpu, linear, bytes, len);
 }
 
 /**

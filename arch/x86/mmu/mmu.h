@@ -92,6 +92,7 @@ struct umbra_mmu_vm {
 	unsigned int max_pages;
 	u32 max_generation;		/* of the slots that max_pages was computed for, plus 1 */
 	struct umbra_mmu_page *root;	/* nested: the one root */
+	unsigned long link_drops;	/* links to tables that were taken out, ever */
 	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
 	unsigned int nr_held;		/* zapped, but some vCPU's previous root */
 	struct list_head spare;		/* empty table pages, to be used again */
@@ -120,7 +121,7 @@ union umbra_mmu_role {
 	};
 };
 
-#define UMBRA_MMU_ROOTS_BITS	6
+#define UMBRA_MMU_ROOTS_BITS	7
 #define UMBRA_MMU_ROOTS		(1 << UMBRA_MMU_ROOTS_BITS)
 
 /*
@@ -134,6 +135,10 @@ struct umbra_mmu_root {
 	u64 cr3;			/* without the bits that are no address */
 	u64 pdpte[4];			/* PAE: those it was made from */
 	struct umbra_mmu_page *page[4];
+	/* Where code was read last: the page, the leaf that maps it, the VM's link_drops then. */
+	u64 code;
+	const u64 *code_leaf;
+	unsigned long code_drops;
 };
 
 #define UMBRA_MMU_CACHE		40

@@ -365,6 +365,7 @@ bool umbra_entry_drop(struct umbra_vm *vm, struct umbra_mmu_page *page, unsigned
 	}
 
 	umbra_rmap_remove(&umbra_entry_child(entry)->parents, entryp);
+	WRITE_ONCE(vm->arch.mmu.link_drops, vm->arch.mmu.link_drops + 1);
 	if (__test_and_clear_bit(index, page->unsync_map))
 		page->unsync_children--;
 	return true;

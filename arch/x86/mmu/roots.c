@@ -52,12 +52,6 @@ static u64 root_address(const struct umbra_vcpu *vcpu, u64 cr3)
 	return cr3 & paging->format->address;
 }
 
-/* Where the root for this address and role is kept, if it is. */
-static struct umbra_mmu_root *root_place(const struct umbra_mmu_vcpu *mmu, u64 address)
-{
-	/* PAE tables are aligned to 32 bytes only. */
-	return &mmu->roots[hash_64(address >> 5 ^ mmu->role.word << 32, UMBRA_MMU_ROOTS_BITS)];
-}
 
 /* Has part of it been zapped? */
 static bool is_invalid(const struct umbra_mmu_root *root)
@@ -84,6 +78,27 @@ static bool root_matches(const struct umbra_vcpu *vcpu, const struct umbra_mmu_r
 	return !is_invalid(root);
 }
 
+/*
+ * Where the root for an address and the current role is kept, if it is, else
+ * where it may be put. There are two places for each.
+ */
+static struct umbra_mmu_root *root_place(struct umbra_vcpu *vcpu, u64 address, bool *found)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	/* PAE tables are aligned to 32 bytes only. */
+	u64 key = (address >> PAGE_SHIFT) + (address >> 5 & 0x7f) + mmu->role.word;
+	struct umbra_mmu_root *root = &mmu->roots[hash_64(key, UMBRA_MMU_ROOTS_BITS)];
+	struct umbra_mmu_root *other = &mmu->roots[(root - mmu->roots) ^ 1];
+
+	*found = true;
+	if (likely(root_matches(vcpu, root, address)))
+		return root;
+	if (root_matches(vcpu, other, address))
+		return other;
+	*found = false;
+	return !other->valid || root == mmu->root ? other : root;
+}
+
 static bool has_unsync(const struct umbra_mmu_root *root)
 {
 	int i;
@@ -105,11 +120,15 @@ static bool has_unsync(const struct umbra_mmu_root *root)
 /* The root becomes the vCPU's current one, or is not any more. */
 static void set_active(struct umbra_mmu_root *root, bool active)
 {
-	int i;
+	int i, by = active ? 1 : -1;
 
+	if (!is_pae_root(root)) {
+		atomic_add(by, &root->page[0]->active);
+		return;
+	}
 	for (i = 0; i < 4; i++) {
 		if (root->page[i])
-			atomic_add(active ? 1 : -1, &root->page[i]->active);
+			atomic_add(by, &root->page[i]->active);
 	}
 }
 
@@ -208,12 +227,13 @@ void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu)
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_mmu_root *root;
 	u64 address;
+	bool found;
 
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
 	address = root_address(vcpu, vcpu->arch.cr3);
-	root = root_place(mmu, address);
-	if (!root_matches(vcpu, root, address)) {
+	root = root_place(vcpu, address, &found);
+	if (!found) {
 		set_current(mmu, NULL);
 		umbra_request(vcpu, UMBRA_REQ_MMU_RELOAD);
 		return;
@@ -224,6 +244,34 @@ void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu)
 	sync_root(vcpu);
 	activate(vcpu);
 	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
+}
+
+/* A root whose place was taken by another may still have its page. */
+static bool adopt(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root, u64 address)
+{
+	union umbra_mmu_role role = vcpu->arch.mmu.role;
+	gfn_t gfn = address >> PAGE_SHIFT;
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+
+	if (root == vcpu->arch.mmu.root || role.level == 2 || !umbra_fast_lock(vm))
+		return false;
+	hlist_for_each_entry(page, umbra_page_bucket(vm, gfn), hash) {
+		if (page->gfn == gfn && page->role.word == role.word)
+			break;
+	}
+	if (page) {
+		release(vcpu, root);
+		*root = (struct umbra_mmu_root) {
+			.valid = true,
+			.role = role,
+			.cr3 = address,
+			.page[0] = page,
+		};
+		page->roots++;
+	}
+	write_unlock(&vm->mmu_lock);
+	return page;
 }
 
 /**
@@ -238,13 +286,16 @@ bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_mmu_root *root;
 	u64 address;
+	bool found;
 
 	if (!umbra_mmu_paging_known(vcpu) || !mmu->paging.format ||
 	    mmu->paging.id == UMBRA_FORMAT_PAE)
 		return false;
 	address = root_address(vcpu, cr3);
-	root = root_place(mmu, address);
-	if (!root_matches(vcpu, root, address) || is_pae_root(root))
+	root = root_place(vcpu, address, &found);
+	if (!found && !adopt(vcpu, root, address))
+		return false;
+	if (is_pae_root(root))
 		return false;
 	if (has_unsync(root) && !umbra_fast_sync_root(vcpu, root->page[0]))
 		return false;
@@ -300,6 +351,7 @@ static void make_root(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 	root->role = role;
 	root->cr3 = root_address(vcpu, vcpu->arch.cr3);
 	root->valid = true;
+	root->code_leaf = NULL;
 	memset(root->page, 0, sizeof(root->page));
 	umbra_mmu_count(vcpu, ROOTS_MADE);
 	if (!is_pae_root(root)) {
@@ -335,13 +387,14 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_mmu_root *root;
 	u64 address;
+	bool found;
 	int ret;
 
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
 	address = root_address(vcpu, vcpu->arch.cr3);
-	root = root_place(mmu, address);
-	if (!root_matches(vcpu, root, address)) {
+	root = root_place(vcpu, address, &found);
+	if (!found) {
 		ret = umbra_mmu_topup(vcpu);
 		if (ret)
 			return ret;
@@ -363,6 +416,69 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
 	activate(vcpu);
 	umbra_request(vcpu, UMBRA_REQ_TLB_FLUSH);
 	return 0;
+}
+
+/* The leaf that maps an address, NULL if there is none. */
+static const u64 *find_leaf(const struct umbra_mmu_root *root, u64 addr, int *level)
+{
+	const struct umbra_mmu_page *page = umbra_root_page(root, addr);
+	const u64 *entryp;
+	u64 entry;
+
+	if (!page)
+		return NULL;
+	for (;;) {
+		*level = page->role.level;
+		entryp = &page->table[umbra_own_index(*level, addr)];
+		entry = READ_ONCE(*entryp);
+		if (!(entry & _PAGE_PRESENT))
+			return NULL;
+		if (umbra_entry_leaf(*level, entry))
+			return entryp;
+		page = umbra_entry_child(entry);
+	}
+}
+
+/**
+ * umbra_shadow_fetch() - read code as the CPU has just done
+ * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
+ * @linear: its address
+ * @bytes: where to put it
+ * @len: how many bytes at most
+ *
+ * Through our tables, without the lock: as with a CPU in the guest, whoever takes
+ * something out of them waits for us before it is used otherwise.
+ *
+ * Return: how many bytes were read, 0 if nothing is mapped there.
+ */
+unsigned int umbra_shadow_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len)
+{
+	unsigned long drops = READ_ONCE(vcpu->vm->arch.mmu.link_drops);
+	struct umbra_mmu_root *root = vcpu->arch.mmu.root;
+	u64 page = linear & PAGE_MASK, entry, pfn;
+	int level = 1;
+
+	if (!root)
+		return 0;
+	/* The same instruction mostly. As long as no link was cut its leaf is where it was. */
+	if (root->code_leaf && root->code == page && root->code_drops == drops) {
+		entry = READ_ONCE(*root->code_leaf);
+	} else {
+		const u64 *leaf = find_leaf(root, linear, &level);
+
+		if (!leaf)
+			return 0;
+		entry = READ_ONCE(*leaf);
+		root->code = page;
+		root->code_leaf = level == 1 ? leaf : NULL;
+		root->code_drops = drops;
+	}
+	if (!(entry & _PAGE_PRESENT))
+		return 0;
+	pfn = umbra_entry_pfn(entry) + (linear >> PAGE_SHIFT & (umbra_level_pages(level) - 1));
+	len = min_t(unsigned long, len, PAGE_SIZE - offset_in_page(linear));
+	memcpy(bytes, page_address(pfn_to_page(pfn)) + offset_in_page(linear), len);
+	return len;
 }
 
 /**

@@ -310,7 +310,7 @@ static enum map_result map(struct umbra_vcpu *vcpu, const struct fault *fault)
 	}
 	if (umbra_notifier_retry(vm, fault->host.seq, fault->host.hva))
 		return MAP_RETRY;
-	page = root->page[root->role.level == 2 ? (fault->gva >> 30) & 3 : 0];
+	page = umbra_root_page(root, fault->gva);
 	if (!page)
 		return MAP_RETRY;
 
@@ -518,72 +518,29 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 	}
 }
 
-/**
- * umbra_shadow_fetch() - read code as the CPU has just done
- * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
- * @linear: its address
- * @bytes: where to put it
- * @len: how many bytes at most
- *
- * Through our tables, without the lock: like a CPU in the guest, whoever takes
- * something out of them waits for us before it is used otherwise.
- *
- * Return: how many bytes were read, 0 if nothing is mapped there.
- */
-unsigned int umbra_shadow_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len)
-{
-	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
-	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
-	const struct umbra_mmu_page *page;
-	unsigned long offset;
-	u64 entry;
-	int level;
-
-	if (!root)
-		return 0;
-	page = root->page[root->role.level == 2 ? (linear >> 30) & 3 : 0];
-	if (!page)
-		return 0;
-	for (;;) {
-		level = page->role.level;
-		entry = READ_ONCE(page->table[umbra_index(f, level, linear)]);
-		if (!umbra_entry_present(vcpu->vm, entry))
-			return 0;
-		if (umbra_entry_leaf(level, entry))
-			break;
-		page = umbra_entry_child(entry);
-	}
-	offset = linear & (BIT_ULL(f->level[level].shift) - 1);
-	len = min_t(unsigned long, len, PAGE_SIZE - offset_in_page(linear));
-	memcpy(bytes, page_address(pfn_to_page(umbra_entry_pfn(entry))) + offset, len);
-	return len;
-}
-
 /*
  * The level 1 page for an address, if the tables lead there. Else NULL, and
  * where they end with an entry of the guest's that is not present: *absent.
  */
 static struct umbra_mmu_page *fast_descend(struct umbra_vcpu *vcpu, u64 gva, bool *absent)
 {
-	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
-	const struct umbra_mmu_root *root = vcpu->arch.mmu.root;
-	struct umbra_mmu_page *page;
+	struct umbra_mmu_page *page = umbra_root_page(vcpu->arch.mmu.root, gva);
 	unsigned int index;
 	u64 entry;
+	int level;
 
-	page = root->page[root->role.level == 2 ? (gva >> 30) & 3 : 0];
 	while (page && page->mem) {
+		level = page->role.level;
 		page->writes = 0;
-		if (page->role.level == 1)
+		if (level == 1)
 			return page;
-		index = umbra_index(f, page->role.level, gva);
+		index = umbra_own_index(level, gva);
 		entry = page->table[index];
-		if (!umbra_entry_present(vcpu->vm, entry)) {
-			*absent = !(READ_ONCE(page->mem[index]) &
-				    vcpu->arch.mmu.paging.format->present);
+		if (!(entry & _PAGE_PRESENT)) {
+			*absent = !(READ_ONCE(page->mem[index]) & _PAGE_PRESENT);
 			return NULL;
 		}
-		if (umbra_entry_leaf(page->role.level, entry))
+		if (entry & _PAGE_PSE)
 			return NULL;
 		page = umbra_entry_child(entry);
 	}
@@ -651,7 +608,7 @@ static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, 
 	page = fast_descend(vcpu, gva, &absent);
 	if (!page)
 		return absent ? UMBRA_FAST_FAULT : UMBRA_FAST_NO;
-	index = umbra_index(f, 1, gva);
+	index = umbra_own_index(1, gva);
 	guest = READ_ONCE(page->mem[index]);
 	if (!(guest & f->present))
 		return UMBRA_FAST_FAULT;
@@ -715,9 +672,6 @@ enum umbra_fast umbra_shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 ac
 
 const struct umbra_mmu_strategy umbra_mmu_shadow = {
 	.fast_fault = umbra_shadow_fast_fault,
-	.fast_cr3 = umbra_shadow_fast_cr3,
-	.fast_invlpg = umbra_shadow_fast_invlpg,
-	.fetch = umbra_shadow_fetch,
 	.load = umbra_shadow_load,
 	.fault = shadow_fault,
 	.reset_context = umbra_shadow_reset_context,

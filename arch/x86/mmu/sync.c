@@ -435,23 +435,19 @@ static bool more_rights(const struct umbra_vcpu *vcpu, u64 entry, u64 guest)
 
 static void invalidate(struct umbra_vcpu *vcpu, u64 gva, bool prefetch)
 {
-	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
-	const struct umbra_format *f = vcpu->vm->arch.mmu.host.format;
+	struct umbra_mmu_page *page = umbra_root_page(vcpu->arch.mmu.root, gva);
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page;
 	unsigned int index;
 	u64 entry, guest;
 
-	page = mmu->root->page[mmu->root->role.level == 2 ? (gva >> 30) & 3 : 0];
 	if (!page)
 		return;
 	for (;;) {
-		index = umbra_index(f, page->role.level, gva);
+		index = umbra_own_index(page->role.level, gva);
+		entry = page->table[index];
 		if (page->role.level == 1)
 			break;
-		entry = page->table[index];
-		if (!umbra_entry_present(vm, entry) ||
-		    umbra_entry_leaf(page->role.level, entry))
+		if (!(entry & _PAGE_PRESENT) || entry & _PAGE_PSE)
 			return;
 		page = umbra_entry_child(entry);
 	}
@@ -459,9 +455,14 @@ static void invalidate(struct umbra_vcpu *vcpu, u64 gva, bool prefetch)
 		return;
 	if (!umbra_guest_entries(vm, umbra_vcpu_slot(vcpu, page->gfn), page, index, 1, &guest)) {
 		umbra_entry_drop(vm, page, index);
-	} else if (sync_entry(vcpu, page, index, guest)) {
+		return;
+	}
+	if (entry & _PAGE_PRESENT) {
+		if (guest == page->guest[index])
+			return;
+		sync_entry(vcpu, page, index, guest);
 		page->idle = 0;
-		/* A page that may be written to now is mapped anew below. */
+		/* A page that may be written to now is mapped anew. */
 		if (prefetch && more_rights(vcpu, page->table[index], guest))
 			umbra_entry_drop(vm, page, index);
 	}

@@ -437,9 +437,11 @@ static const struct umbra_insn *fast_decode(struct umbra_vcpu *vcpu)
 {
 	struct umbra_insn *insn = &vcpu->arch.emul.insn;
 	u8 bytes[UMBRA_INSN_MAX];
+	struct umbra_code code;
 	unsigned int n;
 
-	if (umbra_code_size(vcpu) != UMBRA_CODE_64)
+	svm_get_code(vcpu, &code);
+	if (code.size != UMBRA_CODE_64)
 		return NULL;
 	n = umbra_mmu_fetch(vcpu, vcpu->arch.rip, bytes, sizeof(bytes));
 	return n && !umbra_decode(insn, bytes, n, UMBRA_CODE_64) ? insn : NULL;
