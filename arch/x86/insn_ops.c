@@ -180,7 +180,7 @@ static int emul_set_vec(struct umbra_emul *c, unsigned int reg, const void *data
 }
 
 /* What was kept for executing the instruction again has been used. */
-static void emul_string_commit(struct umbra_emul *c)
+static int emul_string_commit(struct umbra_emul *c)
 {
 	struct umbra_vcpu *vcpu = umbra_insn_vcpu(c);
 
@@ -189,6 +189,9 @@ static void emul_string_commit(struct umbra_emul *c)
 	vcpu->arch.pio_done = 0;
 	vcpu->arch.mmio_committed = vcpu->arch.mmio_writes;
 	vcpu->arch.pio_committed = vcpu->arch.pio_posted;
+	/* A table that is cleared or copied over: once given up, it is the guest's to write. */
+	return vcpu->arch.table_written && vcpu->arch.table_given_up ? UMBRA_EMUL_RETRY :
+								       UMBRA_EMUL_DONE;
 }
 
 const struct umbra_emul_ops umbra_insn_ops = {

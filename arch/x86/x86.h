@@ -137,6 +137,7 @@ struct umbra_vcpu_arch {
 	bool pio_committed;
 	/* Is the instruction being executed because it writes a shadowed table, and where? */
 	bool table_written;
+	bool table_given_up;		/* it is shadowed no more */
 	gpa_t table_gpa;
 	bool pio_waiting, mmio_waiting;	/* what the executor stopped for */
 	bool emul_queued;		/* its exception has been queued already */

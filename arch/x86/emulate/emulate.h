@@ -310,7 +310,8 @@ struct umbra_emul;
  * @set_vec:	write them; with @zero_upper also clear the rest of the register up to
  *		the longest vector XCR0 enables, else leave it alone
  * @string_commit: an element of a string instruction is committed in the
- *		registers, and another one follows within this call. Optional
+ *		registers, and another one follows within this call, unless this is
+ *		answered by UMBRA_EMUL_RETRY: let the CPU do the others. Optional
  */
 struct umbra_emul_ops {
 	int (*fetch)(struct umbra_emul *c, u64 linear, void *data, unsigned int len);
@@ -348,7 +349,7 @@ struct umbra_emul_ops {
 	int (*set_vec)(struct umbra_emul *c, unsigned int reg, const void *data,
 		       unsigned int len, bool zero_upper);
 
-	void (*string_commit)(struct umbra_emul *c);
+	int (*string_commit)(struct umbra_emul *c);
 };
 
 /* struct umbra_emul.events, valid after UMBRA_EMUL_DONE and UMBRA_EMUL_RETRY */

@@ -152,8 +152,9 @@ static int repeat(struct umbra_emul *c, int (*one)(struct umbra_emul *c), bool c
 			ret = UMBRA_EMUL_RETRY;
 			break;
 		}
-		if (c->ops->string_commit)
-			c->ops->string_commit(c);
+		ret = c->ops->string_commit ? c->ops->string_commit(c) : UMBRA_EMUL_DONE;
+		if (ret)
+			break;
 	}
 
 	/* Until it is finished the flags are what they were (SDM Vol. 2B, REP). */

@@ -457,6 +457,7 @@ static int table_write(struct umbra_vcpu *vcpu, gfn_t gfn)
 		return 1;
 	}
 	vcpu->arch.table_written = true;
+	vcpu->arch.table_given_up = false;
 	vcpu->arch.table_gpa = gfn << PAGE_SHIFT;
 	ret = umbra_emulate_exit(vcpu);
 	vcpu->arch.table_written = false;

@@ -588,6 +588,8 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 		}
 		entries_written(vm, slot, page, offset_in_page(gpa), len);
 	}
+	if (gfn == vcpu->arch.table_gpa >> PAGE_SHIFT)
+		vcpu->arch.table_given_up = !umbra_first_shadow(vm, gfn);
 	umbra_pages_settle(vm);
 	write_unlock(&vm->mmu_lock);
 }

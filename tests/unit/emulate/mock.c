@@ -234,10 +234,10 @@ static int op_set_vec(struct umbra_emul *c, unsigned int reg, const void *data,
 	return UMBRA_EMUL_DONE;
 }
 
-static void op_string_commit(struct umbra_emul *c)
+static int op_string_commit(struct umbra_emul *c)
 {
 	(void)c;
-	m.commits++;
+	return ++m.commits == m.commits_max ? UMBRA_EMUL_RETRY : UMBRA_EMUL_DONE;
 }
 
 static const struct umbra_emul_ops ops = {

@@ -36,6 +36,7 @@
  * @fail_at:	the callback of this number returns UMBRA_EMUL_IO; 0: none
  * @halted:	HLT was executed
  * @commits:	calls of string_commit
+ * @commits_max: the call of this number asks to stop there; 0: none
  * @race:	changes the operand behind the next read for a LOCKed write
  * @mmio_write:	last MMIO write
  */
@@ -59,7 +60,7 @@ struct machine {
 	unsigned int calls;
 	unsigned int fail_at;
 	bool halted;
-	unsigned int commits;
+	unsigned int commits, commits_max;
 	bool race;
 	u64 mmio_write;
 };

@@ -423,6 +423,15 @@ static void test_strings(void)
 	expect(m.commits == 511);
 	expect(done(run("\xf3\x48\xab"), 3) && !m.gpr[UMBRA_EMUL_RCX]);
 
+	/* Stopped between elements, as asked. */
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RCX] = 10;
+	m.gpr[UMBRA_EMUL_RDI] = DATA_AT;
+	m.commits_max = 3;
+	expect(run("\xf3\x48\xab") == UMBRA_EMUL_RETRY && m.c.rip == CODE_AT);
+	expect(m.gpr[UMBRA_EMUL_RCX] == 7 && m.gpr[UMBRA_EMUL_RDI] == DATA_AT + 3 * 8);
+	expect(done(run("\xf3\x48\xab"), 3) && !m.gpr[UMBRA_EMUL_RCX]);
+
 	/* The trap comes after each element. */
 	power_on(LONG, 0);
 	m.gpr[UMBRA_EMUL_RCX] = 2;
