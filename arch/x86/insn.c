@@ -38,7 +38,7 @@ unsigned int umbra_code_size(struct umbra_vcpu *vcpu)
 	return code.size;
 }
 
-static void emul_prepare(struct umbra_vcpu *vcpu)
+void umbra_insn_prepare(struct umbra_vcpu *vcpu)
 {
 	struct umbra_emul *c = &vcpu->arch.emul;
 	struct umbra_code code;
@@ -100,7 +100,7 @@ int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length)
 	return 1;
 }
 
-static int report_failure(struct umbra_vcpu *vcpu)
+int umbra_insn_report_failure(struct umbra_vcpu *vcpu)
 {
 	struct umbra_emul *c = &vcpu->arch.emul;
 	struct umbra_run *run = vcpu->run;
@@ -115,7 +115,7 @@ static int report_failure(struct umbra_vcpu *vcpu)
 	return 0;
 }
 
-static void inject_fault(struct umbra_vcpu *vcpu)
+void umbra_insn_inject_fault(struct umbra_vcpu *vcpu)
 {
 	const struct umbra_emul_exception *e = &vcpu->arch.emul.exc;
 
@@ -174,10 +174,19 @@ static int flush_writes(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
-static int to_user(struct umbra_vcpu *vcpu)
+static void forget(struct umbra_vcpu *vcpu)
+{
+	vcpu->arch.mmio_reads = 0;
+	vcpu->arch.mmio_next = 0;
+	vcpu->arch.pio_done = 0;
+}
+
+/* What an instruction that has come to its end leaves for user space; then on, or out. */
+int umbra_insn_finish(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
 
+	forget(vcpu);
 	if (arch->pio_posted) {
 		arch->pio_posted = false;
 		/* MMIO writes of the same instruction (there are none with OUTS) could follow. */
@@ -185,13 +194,6 @@ static int to_user(struct umbra_vcpu *vcpu)
 		return 0;
 	}
 	return flush_writes(vcpu);
-}
-
-static void forget(struct umbra_vcpu *vcpu)
-{
-	vcpu->arch.mmio_reads = 0;
-	vcpu->arch.mmio_next = 0;
-	vcpu->arch.pio_done = 0;
 }
 
 /**
@@ -222,7 +224,7 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 	struct umbra_emul *c = &arch->emul;
 	int ret;
 
-	emul_prepare(vcpu);
+	umbra_insn_prepare(vcpu);
 	arch->mmio_waiting = false;
 	arch->pio_waiting = false;
 	arch->mmio_committed = 0;
@@ -234,19 +236,16 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 	case UMBRA_EMUL_DONE:
 		arch->rflags = c->rflags;
 		advance_rip(vcpu, c->rip, c->events);
-		forget(vcpu);
-		return to_user(vcpu);
+		return umbra_insn_finish(vcpu);
 	case UMBRA_EMUL_RETRY:
 		/* A string instruction that has not come to its end; it may be stepped through. */
 		arch->rflags = c->rflags;
 		if (unlikely(c->events & UMBRA_EMUL_EV_STEP))
 			umbra_queue_debug(vcpu, DR_STEP);
-		forget(vcpu);
-		return to_user(vcpu);
+		return umbra_insn_finish(vcpu);
 	case UMBRA_EMUL_FAULT:
-		inject_fault(vcpu);
-		forget(vcpu);
-		return to_user(vcpu);
+		umbra_insn_inject_fault(vcpu);
+		return umbra_insn_finish(vcpu);
 	case UMBRA_EMUL_IO:
 		if (arch->mmio_waiting) {
 			arch->complete = complete_mmio_read;
@@ -258,21 +257,20 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 			return 0;
 		}
 		/* No room for another posted write: those there are go first. */
-		forget(vcpu);
-		return to_user(vcpu);
+		return umbra_insn_finish(vcpu);
 	default:
 		forget(vcpu);
 		/* What earlier elements of a string instruction have posted is theirs to do. */
 		arch->mmio_writes = arch->mmio_committed;
 		arch->pio_posted &= arch->pio_committed;
 		if (arch->mmio_writes || arch->pio_posted)
-			return to_user(vcpu);
+			return umbra_insn_finish(vcpu);
 		if (arch->emul_error)
 			return arch->emul_error;
 		/* A write to a shadowed table that is beyond the executor: let the guest do it. */
 		if (arch->table_written && umbra_mmu_unprotect(vcpu, arch->table_gpa))
 			return 1;
-		return report_failure(vcpu);
+		return umbra_insn_report_failure(vcpu);
 	}
 }
 
@@ -347,22 +345,22 @@ const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret)
 	struct umbra_emul *c = &vcpu->arch.emul;
 	int err;
 
-	emul_prepare(vcpu);
+	umbra_insn_prepare(vcpu);
 	do {
 		err = fetch_more(c);
 		if (err == UMBRA_EMUL_FAULT) {
-			inject_fault(vcpu);
+			umbra_insn_inject_fault(vcpu);
 			*ret = 1;
 			return NULL;
 		}
 		if (err) {
-			*ret = vcpu->arch.emul_error ?: report_failure(vcpu);
+			*ret = vcpu->arch.emul_error ?: umbra_insn_report_failure(vcpu);
 			return NULL;
 		}
 		err = umbra_decode(&c->insn, c->fetch, c->fetch_len, c->code);
 	} while (err == -EAGAIN);
 	if (err) {
-		*ret = report_failure(vcpu);
+		*ret = umbra_insn_report_failure(vcpu);
 		return NULL;
 	}
 	return &c->insn;
@@ -383,17 +381,17 @@ bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigne
 {
 	struct umbra_emul *c = &vcpu->arch.emul;
 
-	emul_prepare(vcpu);
+	umbra_insn_prepare(vcpu);
 	switch (umbra_insn_read(c, linear, data, len, 0)) {
 	case UMBRA_EMUL_DONE:
 		forget(vcpu);
 		return true;
 	case UMBRA_EMUL_FAULT:
-		inject_fault(vcpu);
+		umbra_insn_inject_fault(vcpu);
 		*ret = 1;
 		break;
 	default:
-		*ret = vcpu->arch.emul_error ?: report_failure(vcpu);
+		*ret = vcpu->arch.emul_error ?: umbra_insn_report_failure(vcpu);
 		break;
 	}
 	forget(vcpu);

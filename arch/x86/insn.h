@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the files that join the executor of emulate/ to a vCPU share: insn*.c and pio.c. */
+/* What insn*.c, pio.c and taskswitch.c share: they join the executor to a vCPU. */
 #ifndef UMBRA_INSN_H
 #define UMBRA_INSN_H
 
@@ -22,6 +22,12 @@ static inline unsigned int umbra_insn_in_page(u64 linear, unsigned int len)
 {
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
 }
+
+/* insn.c */
+void umbra_insn_prepare(struct umbra_vcpu *vcpu);
+void umbra_insn_inject_fault(struct umbra_vcpu *vcpu);
+int umbra_insn_report_failure(struct umbra_vcpu *vcpu);
+int umbra_insn_finish(struct umbra_vcpu *vcpu);
 
 /* insn_memory.c */
 int umbra_insn_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int len);

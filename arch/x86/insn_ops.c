@@ -4,12 +4,21 @@
 #include "cpuid.h"
 #include "insn.h"
 
+/* Where the executor's TR and LDTR are; its other segment registers have the same numbers. */
+static int segment_index(unsigned int seg)
+{
+	switch (seg) {
+	case UMBRA_EMUL_TR:
+		return UMBRA_TR;
+	case UMBRA_EMUL_LDTR:
+		return UMBRA_LDTR;
+	default:
+		return seg;
+	}
+}
+
 static int emul_get_segment(struct umbra_emul *c, unsigned int seg, struct umbra_emul_seg *s)
 {
-	static const u8 index[] = {
-		[UMBRA_EMUL_TR] = UMBRA_TR,
-		[UMBRA_EMUL_LDTR] = UMBRA_LDTR,
-	};
 	struct umbra_vcpu *vcpu = umbra_insn_vcpu(c);
 	struct umbra_segment from;
 	struct umbra_table table;
@@ -19,7 +28,7 @@ static int emul_get_segment(struct umbra_emul *c, unsigned int seg, struct umbra
 		*s = (struct umbra_emul_seg) { .base = table.base, .limit = table.limit };
 		return UMBRA_EMUL_DONE;
 	}
-	umbra_backend->get_segment(vcpu, seg < UMBRA_EMUL_NR_SEG ? seg : index[seg], &from);
+	umbra_backend->get_segment(vcpu, segment_index(seg), &from);
 	s->base = from.base;
 	s->limit = from.limit;
 	s->selector = from.selector;
@@ -44,11 +53,9 @@ static int emul_set_segment(struct umbra_emul *c, unsigned int seg, const struct
 		umbra_backend->set_table(umbra_insn_vcpu(c), seg == UMBRA_EMUL_IDTR, &table);
 		return UMBRA_EMUL_DONE;
 	}
-	if (seg >= UMBRA_EMUL_NR_SEG)
-		return UMBRA_EMUL_UNHANDLED;
 	if (!(s->attr & UMBRA_EMUL_SEG_P))
 		to.attr |= UMBRA_SEG_UNUSABLE;
-	umbra_backend->set_segment(umbra_insn_vcpu(c), seg, &to);
+	umbra_backend->set_segment(umbra_insn_vcpu(c), segment_index(seg), &to);
 	return UMBRA_EMUL_DONE;
 }
 

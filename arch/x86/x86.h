@@ -208,6 +208,9 @@ int umbra_cpl(struct umbra_vcpu *vcpu);
 /* pio.c */
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);
 
+/* taskswitch.c */
+int umbra_task_switch(struct umbra_vcpu *vcpu, const struct umbra_emul_task *task);
+
 /* event.c */
 void umbra_queue_exception(struct umbra_vcpu *vcpu, u8 vector);
 void umbra_queue_exception_error(struct umbra_vcpu *vcpu, u8 vector, u32 error);

@@ -356,6 +356,8 @@ struct umbra_emul_ops {
 #define UMBRA_EMUL_EV_STEP	BIT(0)	/* RFLAGS.TF: a #DB with DR6.BS is due now */
 #define UMBRA_EMUL_EV_STI	BIT(1)	/* STI set IF: interrupt shadow begins */
 #define UMBRA_EMUL_EV_MOVSS	BIT(2)	/* SS was loaded: shadow, EV_STEP is withheld */
+#define UMBRA_EMUL_EV_TASK	BIT(3)	/* a new task runs; valid after a fault, too */
+#define UMBRA_EMUL_EV_TASK_TRAP	BIT(4)	/* its TSS wants a #DB with DR6.BT now */
 
 /**
  * struct umbra_emul_exception - an exception to inject
@@ -448,6 +450,50 @@ static inline void umbra_emul_start(struct umbra_emul *c)
  * unchanged, except for the progress of string instructions.
  */
 int __must_check umbra_emulate(struct umbra_emul *c);
+
+/* What makes a task switch; in the order of VT-x's exit qualification */
+enum umbra_task_reason {
+	UMBRA_TASK_CALL,
+	UMBRA_TASK_IRET,
+	UMBRA_TASK_JMP,
+	UMBRA_TASK_GATE,		/* a task gate of the IDT */
+};
+
+/**
+ * struct umbra_emul_task - a task switch
+ * @selector:	of the new task's TSS
+ * @reason:	enum umbra_task_reason
+ * @insn_length: bytes of the instruction that makes it, which is at RIP; 0 with
+ *		UMBRA_TASK_GATE: none, it is an exception or external interrupt that
+ *		goes through the gate
+ * @has_error:	an error code is pushed onto the new task's stack
+ * @error:	the error code
+ */
+struct umbra_emul_task {
+	u16 selector;
+	u8 reason;
+	u8 insn_length;
+	bool has_error;
+	u32 error;
+};
+
+/**
+ * umbra_emul_task_switch() - switch tasks as the CPU does
+ * @c:	the context, as for umbra_emulate()
+ * @t:	what switch it is
+ *
+ * SDM Vol. 3 7.3, APM Vol. 2 12.3. Privileges have been checked by whoever looked at
+ * the TSS descriptor or task gate; all else that table 7-2 of the SDM names is checked here.
+ *
+ * The old task's registers are taken from @c and, with RIP moved over the instruction,
+ * stored in its TSS. After that the switch can't be undone: UMBRA_EMUL_EV_TASK is set,
+ * and general registers, RFLAGS, RIP, CR0.TS, CR3 and segment registers are the new
+ * task's. A fault from there on is one of the new task, at its first instruction. The
+ * caller clears the local breakpoints in DR7.
+ *
+ * Return: an enum umbra_emul_result. After UMBRA_EMUL_RETRY nothing has changed.
+ */
+int __must_check umbra_emul_task_switch(struct umbra_emul *c, const struct umbra_emul_task *t);
 
 /**
  * umbra_emul_fault() - note an exception without address

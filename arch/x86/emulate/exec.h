@@ -204,6 +204,42 @@ static inline u64 umbra_exec_offset(const struct umbra_emul *c)
 u64 umbra_exec_sub(struct umbra_emul *c, unsigned int size, u64 a, u64 b);
 u64 umbra_exec_add(struct umbra_emul *c, unsigned int size, u64 a, u64 b);
 bool umbra_exec_condition(const struct umbra_emul *c, unsigned int cc);
+
+/*
+ * Segments: exec_segment.c
+ */
+
+#define UMBRA_SELECTOR_RPL	3
+#define UMBRA_SELECTOR_TI	4
+
+/* Bits of the type of code and data segments (SDM Vol. 3A, table 3-1) */
+#define UMBRA_TYPE_ACCESSED	BIT(0)
+#define UMBRA_TYPE_RW		BIT(1)	/* data: may be written; code: may be read */
+#define UMBRA_TYPE_CONFORMING	BIT(2)	/* code */
+#define UMBRA_TYPE_DOWN		BIT(2)	/* data: expands down */
+#define UMBRA_TYPE_CODE		BIT(3)
+
+/**
+ * struct umbra_descriptor - a descriptor of the GDT or LDT
+ * @raw:	its eight bytes
+ * @linear:	where they are
+ * @seg:	what a segment register holds of it; the selector is as it was asked for
+ */
+struct umbra_descriptor {
+	u64 raw;
+	u64 linear;
+	struct umbra_emul_seg seg;
+};
+
+static inline unsigned int umbra_exec_dpl(unsigned int attr)
+{
+	return (attr >> UMBRA_EMUL_SEG_DPL_SHIFT) & 3;
+}
+
+int umbra_exec_read_descriptor(struct umbra_emul *c, u16 selector, unsigned int vector,
+			       unsigned int ext, struct umbra_descriptor *d);
+int umbra_exec_set_type(struct umbra_emul *c, struct umbra_descriptor *d, unsigned int bits);
+int umbra_exec_set_segment(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s);
 int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector);
 
 /*

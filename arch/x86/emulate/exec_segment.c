@@ -5,22 +5,14 @@
  */
 #include "exec.h"
 
-#define SELECTOR_RPL	3
-#define SELECTOR_TI	4
-
-/* Bits of struct umbra_emul_seg.attr, as they are in the descriptor, too */
-#define TYPE_ACCESSED	BIT(0)
-#define TYPE_RW		BIT(1)
-#define TYPE_CONFORMING	BIT(2)
-#define TYPE_CODE	BIT(3)
-
 /* A fault that names a selector. */
 static int selector_fault(struct umbra_emul *c, unsigned int vector, u16 selector)
 {
-	return umbra_emul_fault(c, vector, true, selector & ~SELECTOR_RPL);
+	return umbra_emul_fault(c, vector, true, selector & ~UMBRA_SELECTOR_RPL);
 }
 
-static int store(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s)
+/* Write a segment register; what was cached of it is forgotten. */
+int umbra_exec_set_segment(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s)
 {
 	int ret = c->ops->set_segment(c, seg, s);
 
@@ -40,7 +32,7 @@ static int load_real(struct umbra_emul *c, unsigned int seg, u16 selector)
 		return ret;
 	s.selector = selector;
 	s.base = (u32)selector << 4;
-	return store(c, seg, &s);
+	return umbra_exec_set_segment(c, seg, &s);
 }
 
 static int load_null(struct umbra_emul *c, unsigned int seg, u16 selector)
@@ -53,13 +45,23 @@ static int load_null(struct umbra_emul *c, unsigned int seg, u16 selector)
 			return umbra_exec_gp(c);
 		s.attr = c->cpl << UMBRA_EMUL_SEG_DPL_SHIFT;
 	}
-	return store(c, seg, &s);
+	return umbra_exec_set_segment(c, seg, &s);
 }
 
-/* Where the descriptor of @selector lies. */
-static int descriptor_address(struct umbra_emul *c, u16 selector, u64 *linear)
+/**
+ * umbra_exec_read_descriptor() - read what a selector refers to
+ * @c:		the context
+ * @selector:	not null
+ * @vector:	the exception when it lies beyond its table
+ * @ext:	1: in the error code, say that it is an event that is delivered
+ * @d:		the descriptor; of one of 16 bytes only the first half
+ *
+ * Return: an enum umbra_emul_result.
+ */
+int umbra_exec_read_descriptor(struct umbra_emul *c, u16 selector, unsigned int vector,
+			       unsigned int ext, struct umbra_descriptor *d)
 {
-	unsigned int reg = selector & SELECTOR_TI ? UMBRA_EMUL_LDTR : UMBRA_EMUL_GDTR;
+	unsigned int reg = selector & UMBRA_SELECTOR_TI ? UMBRA_EMUL_LDTR : UMBRA_EMUL_GDTR;
 	struct umbra_emul_seg table;
 	int ret;
 
@@ -68,10 +70,43 @@ static int descriptor_address(struct umbra_emul *c, u16 selector, u64 *linear)
 		return ret;
 	if ((reg == UMBRA_EMUL_LDTR && !(table.attr & UMBRA_EMUL_SEG_P)) ||
 	    (selector | 7u) > table.limit)
-		return selector_fault(c, X86_TRAP_GP, selector);
-	*linear = table.base + (selector & ~7u);
+		return umbra_emul_fault(c, vector, true, (selector & ~UMBRA_SELECTOR_RPL) | ext);
+	d->linear = table.base + (selector & ~7u);
 	if (!(c->efer & EFER_LMA))
-		*linear = (u32)*linear;
+		d->linear = (u32)d->linear;
+	ret = umbra_exec_mem_read(c, d->linear, &d->raw, 8, UMBRA_EMUL_SYSTEM);
+	if (ret)
+		return ret;
+
+	d->seg.selector = selector;
+	d->seg.attr = (d->raw >> 40) & 0xf0ff;
+	d->seg.base = ((d->raw >> 16) & 0xffffff) | ((d->raw >> 56) << 24);
+	d->seg.limit = (d->raw & 0xffff) | ((d->raw >> 32) & 0xf0000);
+	if (d->seg.attr & UMBRA_EMUL_SEG_G)
+		d->seg.limit = d->seg.limit << 12 | 0xfff;
+	return UMBRA_EMUL_DONE;
+}
+
+/**
+ * umbra_exec_set_type() - set bits of the type of a descriptor that was read
+ * @c:		the context
+ * @d:		the descriptor
+ * @bits:	UMBRA_TYPE_ACCESSED of code and data, or that of a busy TSS
+ *
+ * Return: an enum umbra_emul_result; UMBRA_EMUL_RETRY when it was changed meanwhile.
+ */
+int umbra_exec_set_type(struct umbra_emul *c, struct umbra_descriptor *d, unsigned int bits)
+{
+	u64 new = d->raw | (u64)bits << 40;
+	int ret;
+
+	if (new == d->raw)
+		return UMBRA_EMUL_DONE;
+	ret = c->ops->compare_exchange(c, d->linear, &d->raw, &new, 8, UMBRA_EMUL_SYSTEM);
+	if (ret)
+		return ret;
+	d->raw = new;
+	d->seg.attr |= bits;
 	return UMBRA_EMUL_DONE;
 }
 
@@ -79,22 +114,22 @@ static int descriptor_address(struct umbra_emul *c, u16 selector, u64 *linear)
 static int check_descriptor(struct umbra_emul *c, unsigned int seg, u16 selector, u16 attr)
 {
 	unsigned int dpl = (attr >> UMBRA_EMUL_SEG_DPL_SHIFT) & 3;
-	unsigned int rpl = selector & SELECTOR_RPL;
-	bool code = attr & TYPE_CODE;
+	unsigned int rpl = selector & UMBRA_SELECTOR_RPL;
+	bool code = attr & UMBRA_TYPE_CODE;
 
 	if (!(attr & UMBRA_EMUL_SEG_S))
 		return selector_fault(c, X86_TRAP_GP, selector);
 	if (seg == UMBRA_EMUL_SS) {
-		if (rpl != c->cpl || dpl != c->cpl || code || !(attr & TYPE_RW))
+		if (rpl != c->cpl || dpl != c->cpl || code || !(attr & UMBRA_TYPE_RW))
 			return selector_fault(c, X86_TRAP_GP, selector);
 		if (!(attr & UMBRA_EMUL_SEG_P))
 			return selector_fault(c, X86_TRAP_SS, selector);
 		return UMBRA_EMUL_DONE;
 	}
 
-	if (code && !(attr & TYPE_RW))
+	if (code && !(attr & UMBRA_TYPE_RW))
 		return selector_fault(c, X86_TRAP_GP, selector);
-	if (!(code && (attr & TYPE_CONFORMING)) && (rpl > dpl || c->cpl > dpl))
+	if (!(code && (attr & UMBRA_TYPE_CONFORMING)) && (rpl > dpl || c->cpl > dpl))
 		return selector_fault(c, X86_TRAP_GP, selector);
 	if (!(attr & UMBRA_EMUL_SEG_P))
 		return selector_fault(c, X86_TRAP_NP, selector);
@@ -111,39 +146,20 @@ static int check_descriptor(struct umbra_emul *c, unsigned int seg, u16 selector
  */
 int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector)
 {
-	struct umbra_emul_seg s = { .selector = selector };
-	u64 linear = 0, old, new;
+	struct umbra_descriptor d;
 	int ret;
 
 	if (umbra_exec_is_real(c) || umbra_exec_is_vm86(c))
 		return load_real(c, seg, selector);
-	if (!(selector & ~SELECTOR_RPL))
+	if (!(selector & ~UMBRA_SELECTOR_RPL))
 		return load_null(c, seg, selector);
 
-	ret = descriptor_address(c, selector, &linear);
+	ret = umbra_exec_read_descriptor(c, selector, X86_TRAP_GP, 0, &d);
 	if (!ret)
-		ret = umbra_exec_mem_read(c, linear, &old, 8, UMBRA_EMUL_SYSTEM);
-	if (ret)
-		return ret;
-
-	s.attr = (old >> 40) & 0xf0ff;
-	ret = check_descriptor(c, seg, selector, s.attr);
-	if (ret)
-		return ret;
-
-	if (!(s.attr & TYPE_ACCESSED)) {
-		new = old | BIT_ULL(40);
-		ret = c->ops->compare_exchange(c, linear, &old, &new, 8, UMBRA_EMUL_SYSTEM);
-		if (ret)
-			return ret;
-		s.attr |= TYPE_ACCESSED;
-	}
-
-	s.base = ((old >> 16) & 0xffffff) | ((old >> 56) << 24);
-	s.limit = (old & 0xffff) | ((old >> 32) & 0xf0000);
-	if (s.attr & UMBRA_EMUL_SEG_G)
-		s.limit = s.limit << 12 | 0xfff;
-	return store(c, seg, &s);
+		ret = check_descriptor(c, seg, selector, d.seg.attr);
+	if (!ret)
+		ret = umbra_exec_set_type(c, &d, UMBRA_TYPE_ACCESSED);
+	return ret ?: umbra_exec_set_segment(c, seg, &d.seg);
 }
 
 /* 8c: MOV r/m, Sreg; a register takes the operand size, memory always 2 bytes. */

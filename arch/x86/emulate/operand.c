@@ -4,11 +4,6 @@
  */
 #include "exec.h"
 
-/* Type bits of code and data segments (SDM Vol. 3A, table 3-1) */
-#define TYPE_CODE	BIT(3)
-#define TYPE_DOWN	BIT(2)	/* data: expands down */
-#define TYPE_WRITE	BIT(1)	/* data: may be written; code: may be read */
-
 bool umbra_exec_is_canonical(const struct umbra_emul *c, u64 address)
 {
 	unsigned int shift = c->cr4 & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
@@ -50,19 +45,18 @@ static int linear_legacy(struct umbra_emul *c, unsigned int seg, u64 offset, uns
 	ret = umbra_exec_segment(c, seg, &s);
 	if (ret)
 		return ret;
-	type = s->attr & UMBRA_EMUL_SEG_TYPE;
-
 	/* In real and virtual-8086 mode only the limit counts. */
 	if (!umbra_exec_is_real(c) && !umbra_exec_is_vm86(c)) {
 		if (!(s->attr & UMBRA_EMUL_SEG_P))
 			goto fault;
-		if (access == UMBRA_STORE && (type & (TYPE_CODE | TYPE_WRITE)) != TYPE_WRITE)
+		type = s->attr & (UMBRA_TYPE_CODE | UMBRA_TYPE_RW);
+		if (access == UMBRA_STORE && type != UMBRA_TYPE_RW)
 			goto fault;
-		if (access == UMBRA_LOAD && (type & (TYPE_CODE | TYPE_WRITE)) == TYPE_CODE)
+		if (access == UMBRA_LOAD && type == UMBRA_TYPE_CODE)
 			goto fault;
 	}
 
-	if ((type & (TYPE_CODE | TYPE_DOWN)) == TYPE_DOWN) {
+	if ((s->attr & (UMBRA_TYPE_CODE | UMBRA_TYPE_DOWN)) == UMBRA_TYPE_DOWN) {
 		u64 top = s->attr & UMBRA_EMUL_SEG_DB ? 0xffffffff : 0xffff;
 
 		if (offset <= s->limit || last > top)

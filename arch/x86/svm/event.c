@@ -154,6 +154,24 @@ static void step_one(struct umbra_vcpu *vcpu)
 }
 
 /**
+ * svm_end_step() - an instruction that may have been stepped through is done in software
+ * @vcpu: the vCPU, loaded
+ *
+ * RFLAGS.TF is the guest's own afterwards.
+ */
+void svm_end_step(struct umbra_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!svm->stepping)
+		return;
+	svm->stepping = false;
+	if (!svm->guest_steps)
+		vcpu->arch.rflags &= ~(u64)X86_EFLAGS_TF;
+	umbra_request(vcpu, UMBRA_REQ_EVENT);
+}
+
+/**
  * svm_open_window() - exit as soon as an event can be taken
  * @vcpu: the vCPU, loaded
  * @kind: interrupt or NMI
@@ -205,8 +223,15 @@ static void watch_iret(struct umbra_vcpu *vcpu)
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
 }
 
-/* An instruction that raises its event by itself is executed again instead (15.7.1). */
-static bool raised_by_instruction(u32 info)
+/**
+ * svm_raised_by_instruction() - is it an event that an instruction raises by itself?
+ * @info: EXITINTINFO
+ *
+ * Such an instruction is executed again instead of injecting its event (15.7.1).
+ *
+ * Return: true if so.
+ */
+bool svm_raised_by_instruction(u32 info)
 {
 	u8 vector = info & SVM_EVENT_VECTOR;
 
@@ -251,7 +276,7 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 	svm->iret_done = false;
 	if (unlikely(svm->awaiting_iret))
 		watch_iret(vcpu);
-	if (likely(!(info & SVM_EVENT_VALID)) || raised_by_instruction(info))
+	if (likely(!(info & SVM_EVENT_VALID)) || svm_raised_by_instruction(info))
 		return;
 
 	arch->stat[UMBRA_STAT_REINJECTIONS]++;

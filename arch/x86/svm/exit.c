@@ -24,6 +24,19 @@
 #define IOIO_SIZE(info)		((info) >> 4 & 7)
 #define IOIO_PORT(info)		((info) >> 16)
 
+/* EXITINFO2 of a task switch (15.14.1); the error code is its lower half. */
+#define TASK_IRET		BIT_ULL(36)
+#define TASK_JMP		BIT_ULL(38)
+#define TASK_ERROR		BIT_ULL(44)
+#define TASK_RF			BIT_ULL(48)
+
+#define OP_CALL_FAR		0x9a
+#define OP_GROUP5		0xff
+#define GROUP5_CALL_FAR		3
+/* INT3, INT n, INTO */
+#define OP_INT3			0xcc
+#define OP_INTO			0xce
+
 /* The two bytes of instructions that exit, as umbra_opcode_at_rip() takes them. */
 #define OP_CPUID	0xa20f
 #define OP_RDMSR	0x320f
@@ -338,10 +351,74 @@ static int exit_ac(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
-/* Shadow paging: done by the CPU it would load CR3 from guest memory. */
+static bool is_far_call(const struct umbra_insn *insn)
+{
+	return insn->map == UMBRA_MAP_1BYTE &&
+	       (insn->opcode == OP_CALL_FAR ||
+		(insn->opcode == OP_GROUP5 && (insn->modrm >> 3 & 7) == GROUP5_CALL_FAR));
+}
+
+/* INT3, INT n or INTO */
+static bool is_int(const struct umbra_insn *insn)
+{
+	return insn->map == UMBRA_MAP_1BYTE && insn->opcode >= OP_INT3 && insn->opcode <= OP_INTO;
+}
+
+/*
+ * Does an event that no instruction raises go through a task gate? EXITINTINFO names it;
+ * but Bochs leaves an earlier one there when the gate is that of INT n, which is told by
+ * the error code that both must or must not have.
+ */
+static bool delivers_event(const struct vmcb_control_area *control)
+{
+	u32 event = control->exit_int_info;
+
+	return event & SVM_EVENT_VALID && !svm_raised_by_instruction(event) &&
+	       !(event & SVM_EVENT_ERROR) == !(control->exit_info_2 & TASK_ERROR);
+}
+
+/*
+ * Shadow paging only: the CPU would load CR3 from the guest's memory. EXITINFO1 is the
+ * selector of the new task, EXITINFO2 says what makes the switch (15.14.1).
+ */
 static int exit_task_switch(struct umbra_vcpu *vcpu)
 {
-	return umbra_emulate_exit(vcpu);
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	struct umbra_emul_task task = {
+		.selector = control->exit_info_1,
+		.has_error = control->exit_info_2 & TASK_ERROR,
+		.error = control->exit_info_2,
+	};
+	const struct umbra_insn *insn;
+	int ret;
+
+	if (control->exit_info_2 & TASK_IRET)
+		task.reason = UMBRA_TASK_IRET;
+	else if (control->exit_info_2 & TASK_JMP)
+		task.reason = UMBRA_TASK_JMP;
+	else if (delivers_event(control))
+		task.reason = UMBRA_TASK_GATE;
+	else
+		task.reason = UMBRA_TASK_CALL;
+
+	if (task.reason != UMBRA_TASK_GATE) {
+		insn = umbra_decode_exit(vcpu, &ret);
+		if (!insn)
+			return ret;
+		task.insn_length = insn->length;
+		if (task.reason == UMBRA_TASK_CALL && !is_far_call(insn)) {
+			task.reason = UMBRA_TASK_GATE;
+			/* #BP or #OF that was injected, with RIP behind its instruction. */
+			if (!is_int(insn))
+				task.insn_length = 0;
+		}
+	}
+	svm_end_step(vcpu);
+	arch->rflags &= ~(u64)X86_EFLAGS_RF;
+	if (control->exit_info_2 & TASK_RF)
+		arch->rflags |= X86_EFLAGS_RF;
+	return umbra_task_switch(vcpu, &task);
 }
 
 const struct umbra_exit svm_exits[SVM_NR_ROWS] = {

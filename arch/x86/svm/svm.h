@@ -196,6 +196,8 @@ void svm_cancel_injection(struct umbra_vcpu *vcpu);
 void svm_complete_exit(struct umbra_vcpu *vcpu);
 bool svm_nothing_to_complete(struct umbra_vcpu *vcpu);
 void svm_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva);
+bool svm_raised_by_instruction(u32 info);
+void svm_end_step(struct umbra_vcpu *vcpu);
 int svm_exit_iret(struct umbra_vcpu *vcpu);
 int svm_exit_debug(struct umbra_vcpu *vcpu);
 

@@ -49,6 +49,7 @@ typedef int64_t s64;
 #define X86_TRAP_OF		4
 #define X86_TRAP_UD		6
 #define X86_TRAP_NM		7
+#define X86_TRAP_TS		10
 #define X86_TRAP_NP		11
 #define X86_TRAP_SS		12
 #define X86_TRAP_GP		13
