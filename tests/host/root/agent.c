@@ -14,9 +14,9 @@
  * columns, 16 bits each). No more than WINDOW bytes of input are under way
  * at a time, since a serial port has no flow control.
  *
- * Where the emulator passes on what is written to an I/O port, which is faster
- * than a serial port by far, "umbra_output_port" on the kernel's command line, which
- * becomes a setting of the environment, says so.
+ * Where the emulator has a parallel port, which is faster than a serial port by far,
+ * "umbra_printer" on the kernel's command line, which becomes a setting of the
+ * environment, says where, and frames from here take it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -43,8 +43,12 @@
 #include <unistd.h>
 
 #define LINE		"/dev/ttyS1"
-#define OUTPUT_PORT	"umbra_output_port"
-#define HELLO		"umbra-agent is here\n"
+#define PRINTER		"umbra_printer"
+
+/* Bits of a parallel port's control register, which is two above the data. */
+#define PRINTER_CONTROL	2
+#define PRINTER_STROBE	0x01
+#define PRINTER_ON	0x0c	/* initialized and selected */
 #define COMMAND		"/lib/umbra/command"
 #define WINDOW		2048
 #define FRAME_MAX	4096
@@ -60,14 +64,23 @@ struct input {
 };
 
 static int line;
-static unsigned short output_port;
+static unsigned short printer;
+
+static void print(const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		outb(data[i], printer);
+		outb(PRINTER_ON | PRINTER_STROBE, printer + PRINTER_CONTROL);
+		outb(PRINTER_ON, printer + PRINTER_CONTROL);
+	}
+}
 
 static void write_all(const void *buf, size_t len)
 {
 	const char *p = buf;
 
-	if (output_port) {
-		outsb(output_port, buf, len);
+	if (printer) {
+		print(buf, len);
 		return;
 	}
 	while (len) {
@@ -108,7 +121,7 @@ static void send_failure(const char *format, ...)
 
 static void open_line(void)
 {
-	const char *port = getenv(OUTPUT_PORT);
+	const char *port = getenv(PRINTER);
 	struct termios raw;
 
 	line = open(LINE, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -121,13 +134,13 @@ static void open_line(void)
 	raw.c_cflag |= CLOCAL | CREAD;
 	tcsetattr(line, TCSANOW, &raw);
 	if (port) {
-		output_port = strtoul(port, NULL, 0);
-		if (ioperm(output_port, 1, 1)) {
+		printer = strtoul(port, NULL, 0);
+		if (ioperm(printer, PRINTER_CONTROL + 1, 1)) {
 			fprintf(stderr, "agent: port %s: %m\n", port);
 			reboot(RB_POWER_OFF);
 		}
+		outb(PRINTER_ON, printer + PRINTER_CONTROL);
 	}
-	write_all(HELLO, strlen(HELLO));
 }
 
 static void set_size(int terminal, const uint8_t *rows_columns)

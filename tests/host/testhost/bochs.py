@@ -8,6 +8,7 @@ option ROM (../bochs/boot.S) enters the kernel by the PVH boot protocol.
 """
 
 import dataclasses
+import os
 import re
 import shutil
 import socket
@@ -38,14 +39,15 @@ _NOTE_PHYS32_ENTRY = 18
 _PT_LOAD = 1
 _PT_NOTE = 4
 
-# The line's output leaves through this port at once, a byte an instruction; input
-# comes over the second serial port, which drops what overflows its 16 bytes.
-OUTPUT_PORT = 0xe9
+# The line's output is printed on a parallel port, which takes a few instructions a
+# byte; input comes over the second serial port, which drops what overflows its 16
+# bytes.
+PRINTER = 0x378
 WINDOW = 6
 
 # Without mitigations of what this CPU has not; with a halt, whose time Bochs skips,
 # and without a wait for better clocks than the one that counts instructions.
-APPEND = f"mitigations=off clocksource=tsc idle=halt umbra_output_port={OUTPUT_PORT:#x}"
+APPEND = f"mitigations=off clocksource=tsc idle=halt umbra_printer={PRINTER:#x}"
 
 _CONFIG = """\
 config_interface: textconfig
@@ -61,7 +63,7 @@ vga: extension=none, update_freq=1, realtime=0
 clock: sync=none, time0=1700000000
 com1: enabled=1, mode=file, dev={log}
 com2: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
-port_e9_hack: enabled=1
+parport1: enabled=1, file={printer}
 log: {errors}
 panic: action=fatal
 error: action={report}
@@ -189,22 +191,24 @@ class Bochs:
         size = _make_image(image, machine, f"{APPEND} {self.append} {machine.append}")
         machine.initrd.unlink()
         _make_script(script, size)
-        ours, theirs = socket.socketpair()
+        printer = directory / "printer"
+        os.mkfifo(printer)
+        printed = open(os.open(printer, os.O_RDONLY | os.O_NONBLOCK), "rb")  # pylint: disable=consider-using-with
         with socket.create_server(("127.0.0.1", 0)) as server:
             config.write_text(_CONFIG.format(
                 model=machine.cpu_model or self.model, smp=machine.smp, memory=_mebibytes(machine.memory),
                 bios=BIOS, vga_bios=VGA_BIOS, rom=_rom(), rom_at=ROM, image=image, image_at=START_INFO,
                 log=machine.log, port=server.getsockname()[1], errors=machine.errors,
-                report="report" if machine.report else "ignore"), encoding="utf-8")
+                printer=printer, report="report" if machine.report else "ignore"), encoding="utf-8")
             args = ["setpriv", "--pdeathsig", "KILL", bochs, "-q", "-unlock", "-f", config, "-rc", script]
-            with theirs, open(directory / "tty", "wb") as errors:
+            with open(directory / "tty", "wb") as said:
                 process = subprocess.Popen(  # pylint: disable=consider-using-with
-                    args, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
+                    args, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                     env={"TERM": "xterm", "PATH": "/usr/bin:/bin"}, start_new_session=True)
             server.settimeout(0.2)
             while True:
                 try:
-                    return process, ours, server.accept()[0]
+                    return process, printed, server.accept()[0]
                 except TimeoutError as error:
                     if process.poll() is not None:
                         raise HostError("Bochs does not start: " + machine.errors.read_text()) from error

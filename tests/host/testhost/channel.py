@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The line between a run and the agent on the host (see root/agent.c)."""
 
+import os
 import struct
-
-HELLO = b"umbra-agent is here\n"
 
 
 class Channel:
-    """Frames over a line: a type, a length, that many bytes.
-
-    What the emulator or the firmware says before the agent's hello is skipped.
-    """
+    """Frames over a line: a type, a length, that many bytes."""
 
     def __init__(self, incoming, outgoing, window):
         self._incoming = incoming
         self._outgoing = outgoing
         self._window = window
-        self._greeted = False
         self._received = b""
         self._under_way = 0
 
@@ -32,7 +27,7 @@ class Channel:
     def receive(self):
         """Return the frames that have arrived as (type, bytes); None at the end."""
         try:
-            data = self._incoming.recv(65536)
+            data = os.read(self._incoming.fileno(), 65536)
         except BlockingIOError:
             return []
         except ConnectionResetError:
@@ -40,11 +35,6 @@ class Channel:
         if not data:
             return None
         self._received += data
-        if not self._greeted:
-            before, self._greeted, self._received = self._received.partition(HELLO)
-            if not self._greeted:
-                self._received = before
-                return []
         frames = []
         while len(self._received) >= 3:
             kind, length = struct.unpack_from("<cH", self._received)

@@ -3,9 +3,9 @@
 
 Each has a NAME, SMP (how many CPUs a host has unless told otherwise), WINDOW (how
 many bytes of input may be under way to it), version(), which names its emulator,
-and start(machine), which starts the emulator and returns the process with two
-sockets: one to receive from the agent on the host and one to send to it. One that
-has a start_guest(guest) starts the same machine with a guest instead of a host,
+and start(machine), which starts the emulator and returns the process with what
+to receive from the agent on the host by and a socket to send to it. One that has
+a start_guest(guest) starts the same machine with a guest instead of a host,
 and returns the process.
 """
 
