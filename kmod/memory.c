@@ -172,8 +172,10 @@ static void install_slots(struct umbra_vm *vm, struct umbra_slots *slots)
 	write_lock(&vm->mmu_lock);
 	vm->slots = slots;
 	write_unlock(&vm->mmu_lock);
-	umbra_for_each_vcpu(i, vcpu, vm)
+	umbra_for_each_vcpu(i, vcpu, vm) {
 		vcpu->arch.last_slot = NULL;
+		umbra_mmu_forget(vcpu);
+	}
 	umbra_vm_resume(vm);
 }
 

@@ -147,36 +147,36 @@ void umbra_vm_kick_and_wait(struct umbra_vm *vm, int request)
 
 /*
  * Stay out while the VM is stopped, which is never for long. Only a fatal signal
- * ends the wait; the mutex is not held on return then.
+ * ends the wait; -EINTR, the mutex is not held on return then.
  */
-static int vcpu_lock(struct umbra_vcpu *vcpu)
+static __always_inline int vcpu_lock(struct umbra_vcpu *vcpu)
 {
-	int ret;
-
-	ret = wait_event_killable(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping));
-	if (ret)
+	if (unlikely(READ_ONCE(vcpu->vm->stopping)) &&
+	    wait_event_killable(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping)))
 		return -EINTR;
 	return mutex_lock_killable(&vcpu->mutex);
 }
 
-static long vcpu_run(struct umbra_vcpu *vcpu)
+static __always_inline long vcpu_ioctl_run(struct umbra_vcpu *vcpu, unsigned long arg)
 {
 	long ret;
 
+	if (unlikely(arg))
+		return -EINVAL;
+	ret = vcpu_lock(vcpu);
+	if (unlikely(ret))
+		return ret;
 	for (;;) {
 		umbra_vcpu_load(vcpu);
 		ret = umbra_arch_vcpu_run(vcpu);
 		umbra_vcpu_put(vcpu);
-		if (ret != -EAGAIN)
-			return ret;
-
-		/* Somebody waits in umbra_vm_stop() for the mutex. */
 		mutex_unlock(&vcpu->mutex);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		/* Somebody waits in umbra_vm_stop() for the mutex. */
 		ret = vcpu_lock(vcpu);
-		if (ret) {
-			mutex_lock(&vcpu->mutex);
-			return -EINTR;
-		}
+		if (ret)
+			return ret;
 	}
 }
 
@@ -185,8 +185,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct umbra_vcpu *vcpu = file->private_data;
 	long ret;
 
-	if (vcpu->vm->mm != current->mm)
+	if (unlikely(vcpu->vm->mm != current->mm))
 		return -EIO;
+	if (likely(cmd == UMBRA_RUN))
+		return vcpu_ioctl_run(vcpu, arg);
 	if (_IOC_TYPE(cmd) != UMBRA_IOC)
 		return -ENOTTY;
 	/* From other threads, while this vCPU is in UMBRA_RUN. */
@@ -196,13 +198,9 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	ret = vcpu_lock(vcpu);
 	if (ret)
 		return ret;
-	if (cmd == UMBRA_RUN) {
-		ret = arg ? -EINVAL : vcpu_run(vcpu);
-	} else {
-		umbra_vcpu_load(vcpu);
-		ret = umbra_arch_vcpu_ioctl(vcpu, cmd, (void __user *)arg);
-		umbra_vcpu_put(vcpu);
-	}
+	umbra_vcpu_load(vcpu);
+	ret = umbra_arch_vcpu_ioctl(vcpu, cmd, (void __user *)arg);
+	umbra_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return ret;
 }

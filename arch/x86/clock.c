@@ -209,6 +209,10 @@ void umbra_clock_load(struct umbra_vcpu *vcpu, int cpu)
 	struct umbra_vm_clock *clock = &vcpu->vm->arch.clock;
 	u64 tsc = rdtsc();
 
+	/* On the CPU that it has just left there is nothing to do. */
+	if (likely(state->cpu == cpu && tsc >= state->last_tsc && READ_ONCE(clock->stable) &&
+		   !check_tsc_unstable()))
+		return;
 	if (unlikely(state->cpu < 0)) {
 		umbra_backend->set_tsc_offset(vcpu, vcpu->arch.tsc_offset);
 	} else if (unlikely(tsc < state->last_tsc)) {

@@ -517,3 +517,52 @@ void umbra_cpuid(struct umbra_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 		break;
 	}
 }
+
+/* Leaves below 0x20, and from 0x80000000 on, that umbra_cpuid() takes as they are. */
+#define STATIC_BASIC	(~(BIT(1) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(0x1f)))
+#define STATIC_EXTENDED	(~(BIT_ULL(1) | BIT_ULL(0x1e)))
+
+/* The entry of a leaf that says the same at any time, for any subleaf; NULL: not sure. */
+static __always_inline const struct umbra_cpuid_entry *find_static(struct umbra_cpuid_state *c,
+								   u32 leaf)
+{
+	const struct umbra_cpuid_entry *e;
+	unsigned int i = 0;
+
+	if (leaf < UMBRA_CPUID_BASIC)
+		i = STATIC_BASIC >> leaf & 1 ? c->basic[leaf] : 0;
+	else if (leaf - 0x80000000 < UMBRA_CPUID_EXTENDED)
+		i = STATIC_EXTENDED >> (leaf - 0x80000000) & 1 ? c->extended[leaf - 0x80000000] : 0;
+	if (!i)
+		return NULL;
+	e = &c->entries[i - 1];
+	return e->flags & UMBRA_CPUID_SUBLEAF ? NULL : e;
+}
+
+/**
+ * umbra_cpuid_exit() - execute the guest's CPUID
+ * @vcpu: the vCPU; its own thread
+ *
+ * Interrupts may be off.
+ */
+void umbra_cpuid_exit(struct umbra_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	const struct umbra_cpuid_entry *e = find_static(vcpu->arch.cpuid, gpr[UMBRA_RAX]);
+	u32 eax, ebx, ecx, edx;
+
+	if (likely(e)) {
+		gpr[UMBRA_RAX] = e->eax;
+		gpr[UMBRA_RBX] = e->ebx;
+		gpr[UMBRA_RCX] = e->ecx;
+		gpr[UMBRA_RDX] = e->edx;
+		return;
+	}
+	eax = gpr[UMBRA_RAX];
+	ecx = gpr[UMBRA_RCX];
+	umbra_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
+	gpr[UMBRA_RAX] = eax;
+	gpr[UMBRA_RBX] = ebx;
+	gpr[UMBRA_RCX] = ecx;
+	gpr[UMBRA_RDX] = edx;
+}

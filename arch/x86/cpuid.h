@@ -50,6 +50,7 @@ int umbra_cpuid_set(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry *ent
 		    unsigned int count);
 unsigned int umbra_cpuid_get(struct umbra_vcpu *vcpu, const struct umbra_cpuid_entry **entries);
 void umbra_cpuid(struct umbra_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+void umbra_cpuid_exit(struct umbra_vcpu *vcpu);
 
 /**
  * umbra_cpuid_has() - does the guest's CPU have a feature?

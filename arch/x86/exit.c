@@ -89,14 +89,7 @@ int umbra_exit_shutdown(struct umbra_vcpu *vcpu)
  */
 int umbra_exit_cpuid(struct umbra_vcpu *vcpu, unsigned int length)
 {
-	u64 *gpr = vcpu->arch.gpr;
-	u32 eax = gpr[UMBRA_RAX], ebx, ecx = gpr[UMBRA_RCX], edx;
-
-	umbra_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
-	gpr[UMBRA_RAX] = eax;
-	gpr[UMBRA_RBX] = ebx;
-	gpr[UMBRA_RCX] = ecx;
-	gpr[UMBRA_RDX] = edx;
+	umbra_cpuid_exit(vcpu);
 	return umbra_skip_insn(vcpu, length);
 }
 

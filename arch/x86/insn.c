@@ -4,11 +4,26 @@
  * executed in software where it could not run.
  */
 #include <linux/mm.h>
+#include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
 #include "insn.h"
+
+static void no_code(struct umbra_vcpu *vcpu, struct umbra_code *code)
+{
+}
+
+DEFINE_STATIC_CALL(umbra_get_code, no_code);
+
+/**
+ * umbra_insn_init() - the backend has been chosen
+ */
+void umbra_insn_init(void)
+{
+	static_call_update(umbra_get_code, umbra_backend->get_code);
+}
 
 /**
  * umbra_cpl() - current privilege level
@@ -20,7 +35,7 @@ int umbra_cpl(struct umbra_vcpu *vcpu)
 {
 	struct umbra_code code;
 
-	umbra_backend->get_code(vcpu, &code);
+	static_call(umbra_get_code)(vcpu, &code);
 	return code.cpl;
 }
 
@@ -34,16 +49,62 @@ unsigned int umbra_code_size(struct umbra_vcpu *vcpu)
 {
 	struct umbra_code code;
 
-	umbra_backend->get_code(vcpu, &code);
+	static_call(umbra_get_code)(vcpu, &code);
 	return code.size;
+}
+
+/* The bytes from RIP on; false if they cannot be had that easily. */
+static __always_inline bool code_at_rip(struct umbra_vcpu *vcpu, const struct umbra_code *code,
+					u64 *bytes)
+{
+	u64 linear = vcpu->arch.rip + code->base;
+
+	if (code->size != UMBRA_CODE_64)
+		linear = (u32)linear;
+	return umbra_mmu_read_code(vcpu, linear, code->cpl == 3, bytes);
+}
+
+static const struct umbra_decoded *decoded(struct umbra_vcpu *vcpu, const struct umbra_code *code)
+{
+	u64 bytes[UMBRA_CODE_BYTES / sizeof(u64)], rip = vcpu->arch.rip;
+	struct umbra_decoded *d;
+
+	if (!code_at_rip(vcpu, code, bytes))
+		return NULL;
+	d = &vcpu->arch.decoded[(rip ^ rip >> 3) % UMBRA_NR_DECODED];
+	if (likely(d->bytes[0] == bytes[0] && d->bytes[1] == bytes[1] && d->code == code->size))
+		return d;
+	d->code = 0;
+	if (umbra_decode(&d->insn, (u8 *)bytes, UMBRA_INSN_MAX, code->size))
+		return NULL;
+	memcpy(d->bytes, bytes, sizeof(bytes));
+	d->code = code->size;
+	umbra_mmio_classify(d);
+	return d;
+}
+
+/**
+ * umbra_decoded_at_rip() - the instruction at RIP, decoded now or before
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: the instruction, which stays until the next one is asked for; NULL if it
+ * takes more to have it, or if it has none that can be decoded.
+ */
+const struct umbra_decoded *umbra_decoded_at_rip(struct umbra_vcpu *vcpu)
+{
+	struct umbra_code code;
+
+	static_call(umbra_get_code)(vcpu, &code);
+	return decoded(vcpu, &code);
 }
 
 void umbra_insn_prepare(struct umbra_vcpu *vcpu)
 {
 	struct umbra_emul *c = &vcpu->arch.emul;
+	const struct umbra_decoded *d;
 	struct umbra_code code;
 
-	umbra_backend->get_code(vcpu, &code);
+	static_call(umbra_get_code)(vcpu, &code);
 	c->ops = &umbra_insn_ops;
 	c->gpr = vcpu->arch.gpr;
 	c->rip = vcpu->arch.rip;
@@ -54,6 +115,12 @@ void umbra_insn_prepare(struct umbra_vcpu *vcpu)
 	c->code = code.size;
 	c->cpl = code.cpl;
 	umbra_emul_start(c);
+	d = decoded(vcpu, &code);
+	if (likely(d)) {
+		c->insn = d->insn;
+		memcpy(c->fetch, d->bytes, sizeof(c->fetch));
+		c->fetch_len = UMBRA_INSN_MAX;
+	}
 	vcpu->arch.emul_error = 0;
 	vcpu->arch.emul_queued = false;
 	vcpu->arch.mmio_next = 0;
@@ -94,7 +161,7 @@ int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length)
 	u64 rip = vcpu->arch.rip + length;
 	unsigned int events = vcpu->arch.rflags & X86_EFLAGS_TF ? UMBRA_EMUL_EV_STEP : 0;
 
-	if (rip >> 32 && umbra_code_size(vcpu) != UMBRA_CODE_64)
+	if (unlikely((rip ^ vcpu->arch.rip) >> 32) && umbra_code_size(vcpu) != UMBRA_CODE_64)
 		rip = (u32)rip;
 	advance_rip(vcpu, rip, events);
 	return 1;
@@ -300,35 +367,22 @@ static int fetch_more(struct umbra_emul *c)
 /**
  * umbra_opcode_at_rip() - is the instruction at RIP this one, without prefixes?
  * @vcpu: the vCPU, loaded
- * @opcode: its two bytes, the first one in the low half
+ * @opcode: its bytes, the first one lowest
+ * @length: how many, at most four
  *
- * Most instructions that exit are two bytes long, as CPUID is; comparing them
- * costs a fraction of decoding. Works with page faults disabled, too.
+ * Most instructions that exit are just two or three bytes, as CPUID is; comparing
+ * them costs a fraction of decoding. Works with page faults disabled, too.
  *
  * Return: true if so; false if not, or if the code cannot be read just now.
  */
-bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u16 opcode)
+bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u32 opcode, unsigned int length)
 {
-	struct umbra_exception e;
-	struct umbra_slot *slot;
+	u64 bytes[UMBRA_CODE_BYTES / sizeof(u64)];
 	struct umbra_code code;
-	gpa_t gpa;
-	u64 linear;
-	u16 bytes;
 
-	umbra_backend->get_code(vcpu, &code);
-	linear = vcpu->arch.rip + code.base;
-	if (code.size != UMBRA_CODE_64)
-		linear = (u32)linear;
-	if (offset_in_page(linear) > PAGE_SIZE - sizeof(bytes))
-		return false;
-	if (umbra_mmu_translate(vcpu, linear, X86_PF_INSTR | (code.cpl == 3 ? X86_PF_USER : 0),
-				&gpa, &e))
-		return false;
-	slot = umbra_vcpu_slot(vcpu, gpa >> PAGE_SHIFT);
-	return slot && !get_user(bytes, (u16 __user *)(umbra_slot_hva(slot, gpa >> PAGE_SHIFT) +
-						       offset_in_page(gpa))) &&
-	       bytes == opcode;
+	static_call(umbra_get_code)(vcpu, &code);
+	return code_at_rip(vcpu, &code, bytes) &&
+	       !(((u32)bytes[0] ^ opcode) << (8 * (sizeof(opcode) - length)));
 }
 
 /**
@@ -346,6 +400,8 @@ const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret)
 	int err;
 
 	umbra_insn_prepare(vcpu);
+	if (c->insn.length)
+		return &c->insn;
 	do {
 		err = fetch_more(c);
 		if (err == UMBRA_EMUL_FAULT) {

@@ -28,6 +28,10 @@ void umbra_insn_prepare(struct umbra_vcpu *vcpu);
 void umbra_insn_inject_fault(struct umbra_vcpu *vcpu);
 int umbra_insn_report_failure(struct umbra_vcpu *vcpu);
 int umbra_insn_finish(struct umbra_vcpu *vcpu);
+const struct umbra_decoded *umbra_decoded_at_rip(struct umbra_vcpu *vcpu);
+
+/* mmio.c */
+void umbra_mmio_classify(struct umbra_decoded *d);
 
 /* insn_memory.c */
 int umbra_insn_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int len);

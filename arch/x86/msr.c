@@ -535,6 +535,34 @@ int umbra_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value, bool host)
 	}
 }
 
+/**
+ * umbra_msr_quick() - may an MSR be written with interrupts off?
+ * @index: which
+ *
+ * Reading any of them is quick.
+ *
+ * Return: true if umbra_set_msr() does not sleep for it.
+ */
+bool umbra_msr_quick(u32 index)
+{
+	switch (index) {
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+	case MSR_IA32_TSC_DEADLINE:
+	case MSR_IA32_CR_PAT:
+	case MSR_STAR:
+	case MSR_LSTAR:
+	case MSR_CSTAR:
+	case MSR_SYSCALL_MASK:
+	case MSR_FS_BASE:
+	case MSR_GS_BASE:
+	case MSR_KERNEL_GS_BASE:
+	case MSR_IA32_PRED_CMD:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Does LFENCE wait for what comes before it on this CPU? */
 static u64 host_de_cfg(void)
 {

@@ -44,6 +44,7 @@ struct umbra_msr_state {
 
 int umbra_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value, bool host);
 int umbra_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value, bool host);
+bool umbra_msr_quick(u32 index);
 void umbra_msr_reset(struct umbra_vcpu *vcpu, bool init);
 unsigned int umbra_msr_list(struct umbra_msr *list, unsigned int room);
 #endif /* UMBRA_MSR_H */

@@ -54,6 +54,7 @@ DEFINE_STATIC_CALL(umbra_complete_exit, no_run);
  */
 void umbra_run_init(void)
 {
+	umbra_insn_init();
 	static_call_update(umbra_run, umbra_backend->run);
 	static_call_update(umbra_fast_exit, umbra_backend->fast_exit);
 	static_call_update(umbra_complete_exit, umbra_backend->complete_exit);
@@ -272,10 +273,12 @@ static int run_once(struct umbra_vcpu *vcpu)
 		return 1;
 
 	static_call(umbra_complete_exit)(vcpu);
-	if (vcpu->arch.exit_handled)
-		return 1;
-	exit = &umbra_backend->exits[vcpu->arch.exit_reason];
-	ret = likely(exit->handler) ? exit->handler(vcpu) : entry_failed(vcpu);
+	if (vcpu->arch.exit_handled) {
+		ret = 1;
+	} else {
+		exit = &umbra_backend->exits[vcpu->arch.exit_reason];
+		ret = likely(exit->handler) ? exit->handler(vcpu) : entry_failed(vcpu);
+	}
 	if (ret > 0 && unlikely(vcpu->arch.lapic->eoi_pending))
 		return report_eoi(vcpu);
 	return ret;

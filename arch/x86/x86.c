@@ -4,6 +4,7 @@
 
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
+#include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
 #include <asm/trap_pf.h>
@@ -19,6 +20,18 @@ static const struct umbra_backend *const backends[] = {
 	&umbra_svm_backend,
 	&umbra_vmx_backend,
 };
+
+/* Called directly, since every exit to user space needs them. */
+static void no_load(struct umbra_vcpu *vcpu, int cpu)
+{
+}
+
+static void no_put(struct umbra_vcpu *vcpu)
+{
+}
+
+DEFINE_STATIC_CALL(backend_load, no_load);
+DEFINE_STATIC_CALL(backend_put, no_put);
 
 static unsigned int xsave_size;
 
@@ -69,6 +82,8 @@ int umbra_arch_init(void)
 		return ret;
 	if (!umbra_backend)
 		return 0;
+	static_call_update(backend_load, umbra_backend->vcpu_load);
+	static_call_update(backend_put, umbra_backend->vcpu_put);
 	umbra_run_init();
 	ret = umbra_backend->setup();
 	if (ret)
@@ -232,7 +247,7 @@ void umbra_arch_vcpu_destroy(struct umbra_vcpu *vcpu)
  */
 void umbra_arch_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
 {
-	umbra_backend->vcpu_load(vcpu, cpu);
+	static_call(backend_load)(vcpu, cpu);
 	umbra_clock_load(vcpu, cpu);
 }
 
@@ -243,7 +258,7 @@ void umbra_arch_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
 void umbra_arch_vcpu_put(struct umbra_vcpu *vcpu)
 {
 	umbra_clock_put(vcpu);
-	umbra_backend->vcpu_put(vcpu);
+	static_call(backend_put)(vcpu);
 }
 
 /* Names of enum umbra_vcpu_stat. */

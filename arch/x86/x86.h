@@ -56,6 +56,32 @@ struct umbra_mmio {
 	u8 data[8];
 };
 
+/* What umbra_mmio_exit() can do without the executor. */
+enum umbra_mov {
+	UMBRA_MOV_NONE,
+	UMBRA_MOV_LOAD,
+	UMBRA_MOV_STORE,
+	UMBRA_MOV_STORE_IMM,
+};
+
+/**
+ * struct umbra_decoded - an instruction that was executed in software, decoded
+ * @bytes: those it was decoded from, and what follows it
+ * @code: UMBRA_CODE_*; 0: there is none
+ * @mov: enum umbra_mov
+ * @size: bytes that it moves from or to memory
+ * @insn: the instruction
+ */
+struct umbra_decoded {
+	u64 bytes[UMBRA_CODE_BYTES / sizeof(u64)];
+	u8 code;
+	u8 mov;
+	u8 size;
+	struct umbra_insn insn;
+};
+
+#define UMBRA_NR_DECODED	8	/* a power of two */
+
 /* How many 1, 2 or 4 byte items fit into the page for string I/O. */
 #define UMBRA_PIO_BATCH		(UMBRA_RUN_IO_SIZE / 4)
 
@@ -124,6 +150,8 @@ struct umbra_vcpu_arch {
 	int (*complete)(struct umbra_vcpu *vcpu);
 
 	struct umbra_emul emul;
+	struct umbra_decoded decoded[UMBRA_NR_DECODED];	/* by RIP */
+	const struct umbra_decoded *mmio_load;	/* waits for user space's answer */
 	/* Reads of the instruction being executed, in order: done, and handed out again. */
 	struct umbra_mmio mmio_read[UMBRA_MMIO_MAX];
 	u8 mmio_reads, mmio_next;
@@ -196,10 +224,11 @@ int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu);
 int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length);
 
 /* insn.c: instructions behind exits, decoded or executed in software */
+void umbra_insn_init(void);
 const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
 int umbra_emulate_exit(struct umbra_vcpu *vcpu);
 void umbra_forget_exit(struct umbra_vcpu *vcpu);
-bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u16 opcode);
+bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u32 opcode, unsigned int length);
 bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigned int len,
 			int *ret);
 unsigned int umbra_code_size(struct umbra_vcpu *vcpu);
@@ -210,6 +239,9 @@ int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);
 
 /* taskswitch.c */
 int umbra_task_switch(struct umbra_vcpu *vcpu, const struct umbra_emul_task *task);
+
+/* mmio.c */
+int umbra_mmio_exit(struct umbra_vcpu *vcpu, gpa_t gpa, bool write);
 
 /* event.c */
 void umbra_queue_exception(struct umbra_vcpu *vcpu, u8 vector);

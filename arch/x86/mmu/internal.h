@@ -165,7 +165,7 @@ u64 umbra_make_leaf(const struct umbra_vm *vm, u64 pfn, int level, unsigned int 
 		    unsigned int key);
 
 /* mmu.c */
-int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa);
+int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa, u32 error_code);
 
 /* Was the CPU about to deliver an event when it left the guest? */
 static inline bool umbra_mmu_in_delivery(const struct umbra_vcpu *vcpu)
@@ -251,6 +251,13 @@ static inline void umbra_mmu_check_paging(struct umbra_vcpu *vcpu)
 	if (!umbra_mmu_paging_known(vcpu))
 		umbra_mmu_update_paging(vcpu);
 }
+
+/* ------------------------------------------------------------------ */
+/* memo.c                                                              */
+
+void umbra_mmu_remember_mmio(struct umbra_vcpu *vcpu, gva_t gva, u32 access,
+			     const struct umbra_walk *w);
+bool umbra_mmu_is_mmio(struct umbra_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa);
 
 /* ------------------------------------------------------------------ */
 /* rmap.c                                                              */

@@ -301,10 +301,11 @@ int umbra_mmu_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code)
  * umbra_mmu_mmio() - an access to what is no memory
  * @vcpu: the vCPU, loaded
  * @gpa: guest-physical address
+ * @error_code: as of a page fault
  *
  * Return: as umbra_mmu_fault().
  */
-int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa)
+int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa, u32 error_code)
 {
 	umbra_mmu_count(vcpu, FAULTS_MMIO);
 	/*
@@ -313,6 +314,8 @@ int umbra_mmu_mmio(struct umbra_vcpu *vcpu, gpa_t gpa)
 	 */
 	if (umbra_mmu_in_delivery(vcpu))
 		return umbra_host_error(vcpu, gpa >> PAGE_SHIFT, -EFAULT);
+	if ((error_code & (UMBRA_ACCESS_OPERAND | X86_PF_INSTR)) == UMBRA_ACCESS_OPERAND)
+		return umbra_mmio_exit(vcpu, gpa, error_code & X86_PF_WRITE);
 	return umbra_emulate_exit(vcpu);
 }
 

@@ -29,6 +29,12 @@ struct umbra_rmap;
  */
 #define UMBRA_ACCESS_IMPLICIT	BIT(16)	/* by the CPU itself, to a system structure: never user */
 
+/*
+ * In the error code of a nested fault: the address is that of what the instruction
+ * accesses, not one of the guest's tables on the way there. May be left out.
+ */
+#define UMBRA_ACCESS_OPERAND	BIT(17)
+
 /* Counters; names in stats.c. */
 enum umbra_mmu_stat {
 	UMBRA_MMU_PAGES_MADE,		/* table pages allocated */
@@ -149,10 +155,39 @@ struct umbra_mmu_cache {
 	void *object[UMBRA_MMU_CACHE];
 };
 
+/* A table entry of the guest's: where it is in the monitor's memory, and what it was. */
+struct umbra_mmu_memo_entry {
+	unsigned long hva;
+	u64 value;
+};
+
+/**
+ * struct umbra_mmu_memo - a translation of a page and what it was made of
+ * @page: linear address of the page; not page-aligned: there is none
+ * @cr3: of the guest
+ * @access: X86_PF_USER, X86_PF_WRITE, X86_PF_INSTR
+ * @rights: PKRU, and RFLAGS.AC in the upper half; 0 for code
+ * @gpa: of the page
+ * @hva: of the page, 0 if it is in no memory slot
+ * @entries: how many of @entry are used: 0 while paging is off
+ * @entry: the entries, from the root down
+ */
+struct umbra_mmu_memo {
+	u64 page;
+	u64 cr3;
+	u32 access;
+	u64 rights;
+	u64 gpa;
+	unsigned long hva;
+	unsigned int entries;
+	struct umbra_mmu_memo_entry entry[UMBRA_MAX_LEVEL];
+};
+
 struct umbra_mmu_vcpu {
 	struct umbra_paging paging;	/* the guest's, as of the registers below */
 	u64 cr0, cr4, efer;
 	u8 maxphyaddr;
+	struct umbra_mmu_memo code, data;	/* see memo.c */
 
 	/* Shadow paging */
 	union umbra_mmu_role role;	/* of a root, as of the same registers */
@@ -227,6 +262,11 @@ unsigned int umbra_mmu_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, uns
 /* walk.c */
 int umbra_mmu_translate(struct umbra_vcpu *vcpu, u64 gva, u32 access, u64 *gpa,
 			struct umbra_exception *e);
+
+/* memo.c */
+#define UMBRA_CODE_BYTES	16	/* enough for any instruction */
+bool umbra_mmu_read_code(struct umbra_vcpu *vcpu, u64 linear, bool user, u64 *code);
+void umbra_mmu_forget(struct umbra_vcpu *vcpu);
 
 /*
  * Memory at gpa has just been written by the executor or by the module on the

@@ -153,9 +153,11 @@ static int nested_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 error_code)
 	int ret;
 
 	slot = umbra_vcpu_slot(vcpu, gfn);
-	if (!slot || (write && slot->flags & UMBRA_MEM_READONLY) ||
-	    gfn >> (9 * vm->arch.mmu.host.levels))
-		return umbra_mmu_mmio(vcpu, gpa);
+	if (!slot || (write && slot->flags & UMBRA_MEM_READONLY))
+		return umbra_mmu_mmio(vcpu, gpa, error_code);
+	/* Memory that our tables do not reach: the executor does. */
+	if (unlikely(gfn >> (9 * vm->arch.mmu.host.levels)))
+		return umbra_mmu_mmio(vcpu, gpa, error_code & ~(u32)UMBRA_ACCESS_OPERAND);
 
 	ret = umbra_mmu_topup(vcpu);
 	if (ret)

@@ -471,12 +471,15 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 	struct umbra_vm *vm = vcpu->vm;
 	struct fault fault;
 	enum map_result result;
+	gpa_t gpa;
 	int ret;
 
 	/* At CPL 3 an access that is not the user's is the CPU's own. */
 	if (mmu->paging.flags & UMBRA_PAGING_SMAP && !(access & X86_PF_USER) &&
 	    umbra_cpl(vcpu) == 3)
 		access |= UMBRA_ACCESS_IMPLICIT;
+	if (unlikely(umbra_mmu_is_mmio(vcpu, gva, access, &gpa)))
+		return umbra_mmu_mmio(vcpu, gpa, error_code | UMBRA_ACCESS_OPERAND);
 	if (!umbra_walk_gva(vcpu, gva, access, &fault.walk)) {
 		umbra_mmu_count(vcpu, FAULTS_GUEST);
 		umbra_queue_page_fault(vcpu, fault.walk.error, gva);
@@ -487,8 +490,10 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 	fault.gfn = fault.walk.gpa >> PAGE_SHIFT;
 	fault.write = access & X86_PF_WRITE;
 	fault.slot = umbra_vcpu_slot(vcpu, fault.gfn);
+	if (unlikely(!fault.slot))
+		umbra_mmu_remember_mmio(vcpu, gva, access, &fault.walk);
 	if (!fault.slot || (fault.write && fault.slot->flags & UMBRA_MEM_READONLY))
-		return umbra_mmu_mmio(vcpu, fault.walk.gpa);
+		return umbra_mmu_mmio(vcpu, fault.walk.gpa, error_code | UMBRA_ACCESS_OPERAND);
 	if (!leaf_access(vcpu, &fault.walk, access, &fault.acc))
 		return umbra_emulate_exit(vcpu);
 

@@ -93,6 +93,7 @@ void umbra_mmu_update_paging(struct umbra_vcpu *vcpu)
 	mmu->cr0 = cr0;
 	mmu->cr4 = cr4;
 	mmu->efer = efer;
+	umbra_mmu_forget(vcpu);
 	if (!(cr0 & X86_CR0_PG)) {
 		mmu->paging.format = NULL;
 		mmu->paging.id = UMBRA_FORMAT_PAE;

@@ -167,7 +167,7 @@ static void read_caps(void)
 	svm_caps.asids = ebx;
 	svm_caps.nested = edx & SVM_NP;
 	svm_caps.next_rip = edx & SVM_NRIPS;
-	svm_caps.clean_bits = edx & SVM_VMCB_CLEAN;
+	svm_caps.clean_bits = edx & SVM_VMCB_CLEAN ? BIT(SVM_NR_CLEAN) - 1 : 0;
 	svm_caps.flush_by_asid = edx & SVM_FLUSH_BY_ASID;
 	svm_caps.decode_assists = edx & SVM_DECODE_ASSISTS;
 	svm_caps.pause_filter = edx & SVM_PAUSE_FILTER;
@@ -218,6 +218,7 @@ int svm_setup(void)
 		c->host = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
 		if (!c->save || !c->host)
 			goto err;
+		c->host_pa = page_to_phys(c->host);
 	}
 	return 0;
 
@@ -284,6 +285,8 @@ int svm_cpu_enable(void)
 	c->asid_generation++;
 	c->next_asid = svm_caps.asids;
 	c->last_vmcb = NULL;
+	if (svm_has_tsc_aux())
+		rdmsrl(MSR_TSC_AUX, c->tsc_aux);
 	return 0;
 }
 

@@ -71,8 +71,22 @@ SYM_FUNC_START(svm_enter)
 	vmsave	%rax
 	mov	(%rsp), %rax
 	vmload	%rax
-	/* The return stack and the branch predictors hold what the guest put there. */
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	/*
+	 * The return stack and the branch predictors hold what the guest put there. As
+	 * FILL_RETURN_BUFFER does it, where the kernel wants it to be done (Intel's and
+	 * AMD's guidance: a return after a VM exit must not be predicted by an entry of
+	 * the guest's), but without a loop: its branch, if mispredicted, would reach the
+	 * returns below too early, so it needs an LFENCE.
+	 */
+	ALTERNATIVE "jmp .Lfilled", "", X86_FEATURE_RSB_VMEXIT
+	.rept	RSB_CLEAR_LOOPS
+	ANNOTATE_INTRA_FUNCTION_CALL
+	call	772f
+	int3
+772:
+	.endr
+	add	$(8 * RSB_CLEAR_LOOPS), %rsp
+.Lfilled:
 	stgi
 
 	mov	8(%rsp), %rax

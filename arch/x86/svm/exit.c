@@ -37,38 +37,68 @@
 #define OP_INT3			0xcc
 #define OP_INTO			0xce
 
-/* The two bytes of instructions that exit, as umbra_opcode_at_rip() takes them. */
+/* EXITINFO1 of nested page faults (15.25.6). */
+#define NPF_FINAL		BIT_ULL(32)
+
+/* The bytes of instructions that exit, as umbra_opcode_at_rip() takes them. */
+#define OP_HLT		0xf4
 #define OP_CPUID	0xa20f
 #define OP_RDMSR	0x320f
 #define OP_WRMSR	0x300f
 #define OP_INVD		0x080f
 #define OP_WBINVD	0x090f
 #define OP_PAUSE	0x90f3
+#define OP_VMMCALL	0xd9010f
+#define OP_XSETBV	0xd1010f
+#define OP_LENGTH(op)	((op) > 0xffff ? 3 : (op) > 0xff ? 2 : 1)
 
 /*
- * Length of the instruction that exited, which mostly is the @opcode alone; else
- * it is decoded, unless the CPU gives the next RIP. 0: *ret is what the handler
- * returns instead.
+ * Length of the instruction that exited, if it can be had without decoding: from
+ * the CPU, or because it is just the @opcode. Else 0. With page faults disabled it
+ * does not sleep.
  */
-static unsigned int insn_length(struct umbra_vcpu *vcpu, u16 opcode, int *ret)
+static __always_inline unsigned int quick_length(struct umbra_vcpu *vcpu, u32 opcode)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
-	const struct umbra_insn *insn;
 
 	if (svm_caps.next_rip && control->next_rip)
 		return control->next_rip - vcpu->arch.rip;
-	if (opcode && umbra_opcode_at_rip(vcpu, opcode))
-		return sizeof(opcode);
+	return opcode && umbra_opcode_at_rip(vcpu, opcode, OP_LENGTH(opcode)) ?
+		OP_LENGTH(opcode) : 0;
+}
+
+/* Its length, decoded if need be. 0: *ret is what the handler returns instead. */
+static __always_inline unsigned int insn_length(struct umbra_vcpu *vcpu, u32 opcode, int *ret)
+{
+	unsigned int length = quick_length(vcpu, opcode);
+	const struct umbra_insn *insn;
+
+	if (likely(length))
+		return length;
 	insn = umbra_decode_exit(vcpu, ret);
 	return insn ? insn->length : 0;
 }
 
-static int skip(struct umbra_vcpu *vcpu, u16 opcode)
+/* umbra_skip_insn(), where mostly no shadow ends, no step is taken and no address wraps. */
+static __always_inline int skip_bytes(struct umbra_vcpu *vcpu, unsigned int length)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	u64 rip = arch->rip + length;
+
+	if (unlikely(arch->rflags & X86_EFLAGS_TF || (rip ^ arch->rip) >> 32 ||
+		     to_vmcb(vcpu)->control.int_state & SVM_INTERRUPT_SHADOW_MASK))
+		return umbra_skip_insn(vcpu, length);
+	arch->rip = rip;
+	arch->rflags &= ~(u64)X86_EFLAGS_RF;
+	return 1;
+}
+
+static __always_inline int skip(struct umbra_vcpu *vcpu, u32 opcode)
 {
 	int ret;
 	unsigned int length = insn_length(vcpu, opcode, &ret);
 
-	return length ? umbra_skip_insn(vcpu, length) : ret;
+	return length ? skip_bytes(vcpu, length) : ret;
 }
 
 static int inject_ud(struct umbra_vcpu *vcpu)
@@ -89,18 +119,6 @@ static int exit_host_event(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
-static void do_cpuid(struct umbra_vcpu *vcpu)
-{
-	u64 *gpr = vcpu->arch.gpr;
-	u32 eax = gpr[UMBRA_RAX], ebx, ecx = gpr[UMBRA_RCX], edx;
-
-	umbra_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
-	gpr[UMBRA_RAX] = eax;
-	gpr[UMBRA_RBX] = ebx;
-	gpr[UMBRA_RCX] = ecx;
-	gpr[UMBRA_RDX] = edx;
-}
-
 static int exit_cpuid(struct umbra_vcpu *vcpu)
 {
 	int ret;
@@ -108,13 +126,13 @@ static int exit_cpuid(struct umbra_vcpu *vcpu)
 
 	if (!length)
 		return ret;
-	do_cpuid(vcpu);
-	return umbra_skip_insn(vcpu, length);
+	umbra_cpuid_exit(vcpu);
+	return skip_bytes(vcpu, length);
 }
 
 static int exit_hlt(struct umbra_vcpu *vcpu)
 {
-	int ret = skip(vcpu, 0);
+	int ret = skip(vcpu, OP_HLT);
 
 	/* A single-step trap after it comes first (SDM Vol. 3 6.9). */
 	if (ret > 0 && !vcpu->arch.exception.pending)
@@ -130,28 +148,32 @@ static int exit_pause(struct umbra_vcpu *vcpu)
 	return ret;
 }
 
+/* Carries out RDMSR or WRMSR; 1 for #GP(0). */
+static __always_inline int access_msr(struct umbra_vcpu *vcpu, bool write)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	u32 index = gpr[UMBRA_RCX];
+	u64 value;
+
+	if (write)
+		return umbra_set_msr(vcpu, index, (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32,
+				     false);
+	if (umbra_get_msr(vcpu, index, &value, false))
+		return 1;
+	gpr[UMBRA_RAX] = (u32)value;
+	gpr[UMBRA_RDX] = value >> 32;
+	return 0;
+}
+
 static int exit_msr(struct umbra_vcpu *vcpu)
 {
 	bool write = to_vmcb(vcpu)->control.exit_info_1;
-	u64 *gpr = vcpu->arch.gpr;
-	u32 index = gpr[UMBRA_RCX];
 	int ret;
 	unsigned int length = insn_length(vcpu, write ? OP_WRMSR : OP_RDMSR, &ret);
-	u64 value;
 
 	if (!length)
 		return ret;
-	if (write) {
-		value = (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32;
-		if (umbra_set_msr(vcpu, index, value, false))
-			return inject_gp(vcpu);
-	} else {
-		if (umbra_get_msr(vcpu, index, &value, false))
-			return inject_gp(vcpu);
-		gpr[UMBRA_RAX] = (u32)value;
-		gpr[UMBRA_RDX] = value >> 32;
-	}
-	return umbra_skip_insn(vcpu, length);
+	return access_msr(vcpu, write) ? inject_gp(vcpu) : skip_bytes(vcpu, length);
 }
 
 static int exit_io(struct umbra_vcpu *vcpu)
@@ -162,7 +184,7 @@ static int exit_io(struct umbra_vcpu *vcpu)
 	if (info & IOIO_STRING)
 		return umbra_emulate_exit(vcpu);
 	/* EXITINFO2 is the RIP of the next instruction, on every CPU. */
-	umbra_skip_insn(vcpu, control->exit_info_2 - vcpu->arch.rip);
+	skip_bytes(vcpu, control->exit_info_2 - vcpu->arch.rip);
 	return umbra_pio(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
 
@@ -230,7 +252,7 @@ static int exit_cr(struct umbra_vcpu *vcpu)
 		value = get_cr(vcpu, cr);
 		vcpu->arch.gpr[gpr] = long_mode ? value : (u32)value;
 	}
-	return umbra_skip_insn(vcpu, length);
+	return skip_bytes(vcpu, length);
 }
 
 /* Who touches one debug register is about to touch more of them, so it gets them all. */
@@ -248,7 +270,7 @@ static int exit_invlpg(struct umbra_vcpu *vcpu)
 	if (!svm_caps.decode_assists || !svm_caps.next_rip)
 		return umbra_emulate_exit(vcpu);
 	umbra_mmu_invlpg(vcpu, control->exit_info_1);
-	return umbra_skip_insn(vcpu, control->next_rip - vcpu->arch.rip);
+	return skip_bytes(vcpu, control->next_rip - vcpu->arch.rip);
 }
 
 /*
@@ -286,7 +308,7 @@ static int exit_xsetbv(struct umbra_vcpu *vcpu)
 	/* The intercept comes before the check of the privilege level. */
 	if (umbra_cpl(vcpu) || (u32)gpr[UMBRA_RCX] || umbra_set_xcr0(vcpu, value))
 		return inject_gp(vcpu);
-	return skip(vcpu, 0);
+	return skip(vcpu, OP_XSETBV);
 }
 
 static int exit_invd(struct umbra_vcpu *vcpu)
@@ -303,10 +325,20 @@ static int exit_wbinvd(struct umbra_vcpu *vcpu)
  * The guest was told of the KVM interface, for the sake of its clock, without
  * any of the features that are used by hypercalls.
  */
+static __always_inline void hypercall(struct umbra_vcpu *vcpu)
+{
+	vcpu->arch.gpr[UMBRA_RAX] = to_vmcb(vcpu)->save.cpl ? -KVM_EPERM : -KVM_ENOSYS;
+}
+
 static int exit_vmmcall(struct umbra_vcpu *vcpu)
 {
-	vcpu->arch.gpr[UMBRA_RAX] = umbra_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-	return skip(vcpu, 0);
+	int ret;
+	unsigned int length = insn_length(vcpu, OP_VMMCALL, &ret);
+
+	if (!length)
+		return ret;
+	hypercall(vcpu);
+	return skip_bytes(vcpu, length);
 }
 
 static int exit_vintr(struct umbra_vcpu *vcpu)
@@ -337,12 +369,16 @@ static int exit_pf(struct umbra_vcpu *vcpu)
 	return fault(vcpu, control->exit_info_2, control->exit_info_1);
 }
 
-/* Bits 32 and 33 of EXITINFO1 say which of the two walks it was; both go the same way. */
+/* Bits 32 and 33 of EXITINFO1: was it the final address, or a table on the way (15.25.6)? */
 static int exit_npf(struct umbra_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
 
-	return fault(vcpu, control->exit_info_2, (u32)control->exit_info_1);
+	u32 error_code = control->exit_info_1;
+
+	if (control->exit_info_1 & NPF_FINAL)
+		error_code |= UMBRA_ACCESS_OPERAND;
+	return fault(vcpu, control->exit_info_2, error_code);
 }
 
 static int exit_ac(struct umbra_vcpu *vcpu)
@@ -492,20 +528,37 @@ static bool fast_cpuid(struct umbra_vcpu *vcpu)
 	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
 	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
 		return false;
-	if (svm_caps.next_rip) {
-		length = to_vmcb(vcpu)->control.next_rip - vcpu->arch.rip;
-	} else {
-		bool plain;
+	length = quick_length(vcpu, OP_CPUID);
+	if (!length)
+		return false;
+	umbra_cpuid_exit(vcpu);
+	skip_bytes(vcpu, length);
+	return true;
+}
 
-		pagefault_disable();
-		plain = umbra_opcode_at_rip(vcpu, OP_CPUID);
-		pagefault_enable();
-		if (!plain)
-			return false;
-		length = 2;
-	}
-	do_cpuid(vcpu);
-	umbra_skip_insn(vcpu, length);
+static bool fast_msr(struct umbra_vcpu *vcpu)
+{
+	bool write = to_vmcb(vcpu)->control.exit_info_1;
+	unsigned int length;
+
+	if (write && !umbra_msr_quick(vcpu->arch.gpr[UMBRA_RCX]))
+		return false;
+	length = quick_length(vcpu, write ? OP_WRMSR : OP_RDMSR);
+	/* If it faults nothing has happened yet, and the handler will do the same. */
+	if (!length || access_msr(vcpu, write))
+		return false;
+	skip_bytes(vcpu, length);
+	return true;
+}
+
+static bool fast_vmmcall(struct umbra_vcpu *vcpu)
+{
+	unsigned int length = quick_length(vcpu, OP_VMMCALL);
+
+	if (!length)
+		return false;
+	hypercall(vcpu);
+	skip_bytes(vcpu, length);
 	return true;
 }
 
@@ -544,7 +597,7 @@ static bool fast_cr3_write(struct umbra_vcpu *vcpu)
 	}
 	if (!umbra_fast_set_cr3(vcpu, vcpu->arch.gpr[gpr]))
 		return false;
-	umbra_skip_insn(vcpu, length);
+	skip_bytes(vcpu, length);
 	return true;
 }
 
@@ -571,7 +624,7 @@ static bool fast_invlpg(struct umbra_vcpu *vcpu)
 	}
 	if (!umbra_mmu_fast_invlpg(vcpu, gva))
 		return false;
-	umbra_skip_insn(vcpu, length);
+	skip_bytes(vcpu, length);
 	return true;
 }
 
@@ -598,17 +651,15 @@ static bool fast_pf(struct umbra_vcpu *vcpu)
 	return true;
 }
 
-/**
- * svm_fast_exit() - deal with an exit while interrupts are still off
- * @vcpu: the vCPU, loaded; interrupts off
- *
- * Return: true when that was all; the guest may be entered again.
- */
-bool svm_fast_exit(struct umbra_vcpu *vcpu)
+static __always_inline bool fast(struct umbra_vcpu *vcpu)
 {
 	switch (vcpu->arch.exit_reason) {
 	case SVM_EXIT_CPUID:
 		return fast_cpuid(vcpu);
+	case SVM_EXIT_MSR:
+		return fast_msr(vcpu);
+	case SVM_EXIT_VMMCALL:
+		return fast_vmmcall(vcpu);
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_PF:
 		return fast_pf(vcpu);
 	case SVM_EXIT_WRITE_CR3:
@@ -618,6 +669,27 @@ bool svm_fast_exit(struct umbra_vcpu *vcpu)
 	default:
 		return false;
 	}
+}
+
+/**
+ * svm_fast_exit() - deal with an exit while interrupts are still off
+ * @vcpu: the vCPU, loaded; interrupts off
+ *
+ * Nothing of this may sleep, or wait for a lock that is held with interrupts on.
+ *
+ * Return: true when that was all; the guest may be entered again.
+ */
+bool svm_fast_exit(struct umbra_vcpu *vcpu)
+{
+	bool done;
+
+	/* The trap after a step is for the handlers: complete_exit() must have been there first. */
+	if (unlikely(vcpu->arch.rflags & X86_EFLAGS_TF))
+		return false;
+	pagefault_disable();
+	done = fast(vcpu);
+	pagefault_enable();
+	return done;
 }
 
 const struct umbra_backend umbra_svm_backend = {

@@ -28,24 +28,21 @@ void svm_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
 	 * again after each exit. On a CPU that is about to go offline AMD-V may
 	 * be off already; nothing will enter a guest there.
 	 */
-	if (__this_cpu_read(umbra_virt_on))
-		vmsave_host(page_to_phys(c->host));
+	if (likely(__this_cpu_read(umbra_virt_on)))
+		vmsave_host(c->host_pa);
 
-	if (c->last_vmcb != svm->vmcb) {
+	if (unlikely(c->last_vmcb != svm->vmcb)) {
 		c->last_vmcb = svm->vmcb;
 		indirect_branch_prediction_barrier();
 	}
-	if (svm->asid_cpu != cpu) {
+	if (unlikely(svm->asid_cpu != cpu)) {
 		svm->asid_cpu = cpu;
 		svm->asid_generation = 0;
 		/* Nothing cached by another CPU is known to be as it is now. */
 		svm->vmcb->control.clean = 0;
 	}
-	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
-		rdmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
-		if (svm->host_tsc_aux != vcpu->arch.msr.tsc_aux)
-			wrmsrl(MSR_TSC_AUX, vcpu->arch.msr.tsc_aux);
-	}
+	if (unlikely(c->tsc_aux != vcpu->arch.msr.tsc_aux) && svm_has_tsc_aux())
+		wrmsrl(MSR_TSC_AUX, vcpu->arch.msr.tsc_aux);
 }
 
 /**
@@ -54,13 +51,13 @@ void svm_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
  */
 void svm_vcpu_put(struct umbra_vcpu *vcpu)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 tsc_aux;
 
-	if (unlikely(svm->debug_passed))
+	if (unlikely(to_svm(vcpu)->debug_passed))
 		svm_pass_debug(vcpu, false);
-	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
-		if (svm->host_tsc_aux != vcpu->arch.msr.tsc_aux)
-			wrmsrl(MSR_TSC_AUX, svm->host_tsc_aux);
+	tsc_aux = this_cpu_read(svm_cpu.tsc_aux);
+	if (unlikely(tsc_aux != vcpu->arch.msr.tsc_aux) && svm_has_tsc_aux())
+		wrmsrl(MSR_TSC_AUX, tsc_aux);
 }
 
 /*
@@ -161,7 +158,7 @@ static void save_breakpoints(struct umbra_vcpu *vcpu)
 }
 
 /* CR8 is V_TPR; the guest may raise it freely from 0, everything else exits. */
-static void load_tpr(struct vmcb *vmcb, u8 tpr)
+static noinline void load_tpr(struct vmcb *vmcb, u8 tpr)
 {
 	u32 int_ctl = (vmcb->control.int_ctl & ~V_TPR_MASK) | tpr;
 
@@ -170,6 +167,13 @@ static void load_tpr(struct vmcb *vmcb, u8 tpr)
 		svm_dirty(vmcb, SVM_CLEAN_TPR);
 	}
 	svm_intercept(vmcb, INTERCEPT_CR8_WRITE, tpr || int_ctl & V_IRQ_MASK);
+}
+
+/* Is the task priority 0, as it nearly always is, and was it so at the last entry? */
+static __always_inline bool tpr_is_zero(const struct vmcb_control_area *control, u8 tpr)
+{
+	return !((control->int_ctl & (V_TPR_MASK | V_IRQ_MASK)) | tpr |
+		 (control->intercepts[INTERCEPT_CR] & BIT(INTERCEPT_CR8_WRITE)));
 }
 
 /**
@@ -181,20 +185,22 @@ void svm_run(struct umbra_vcpu *vcpu)
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
-	struct vmcb_control_area *control = &svm->vmcb->control;
-	struct vmcb_save_area *save = &svm->vmcb->save;
+	struct vmcb *vmcb = svm->vmcb;
+	struct vmcb_control_area *control = &vmcb->control;
+	struct vmcb_save_area *save = &vmcb->save;
 	u8 tpr = arch->lapic->tpr >> 4;
 
 	if (unlikely(svm->asid_generation != c->asid_generation))
 		take_asid(svm, c);
-	load_tpr(svm->vmcb, tpr);
+	if (unlikely(!tpr_is_zero(control, tpr)))
+		load_tpr(vmcb, tpr);
 	save->rax = arch->gpr[UMBRA_RAX];
 	save->rsp = arch->gpr[UMBRA_RSP];
 	save->rip = arch->rip;
 	save->rflags = arch->rflags;
 	if (save->cr2 != arch->cr2) {
 		save->cr2 = arch->cr2;
-		svm_dirty(svm->vmcb, SVM_CLEAN_CR2);
+		svm_dirty(vmcb, SVM_CLEAN_CR2);
 	}
 	/* VMRUN loads CR2, except on Bochs up to at least 2.8. */
 	if (unlikely(native_read_cr2() != arch->cr2))
@@ -202,7 +208,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (unlikely(arch->dr7 & DR7_ENABLED || svm->debug_passed))
 		load_breakpoints(vcpu);
 
-	svm_enter(svm->vmcb_pa, arch->gpr, page_to_phys(c->host));
+	svm_enter(svm->vmcb_pa, arch->gpr, c->host_pa);
 
 	/* An exit leaves DR7 disabled, and DR0 to DR3 as the guest had them. */
 	if (unlikely(svm->debug_passed))
@@ -220,8 +226,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 		control->clean = 0;
 		return;
 	}
-	if (svm_caps.clean_bits)
-		control->clean = BIT(SVM_NR_CLEAN) - 1;
+	control->clean = svm_caps.clean_bits;
 	control->event_inj = 0;
 	if (svm->fast_event) {
 		svm->fast_event = false;
@@ -239,8 +244,10 @@ void svm_run(struct umbra_vcpu *vcpu)
 		arch->cr3 = save->cr3;
 	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))
 		umbra_lapic_set_cr8(vcpu, control->int_ctl & V_TPR_MASK);
-	if (unlikely(control->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
+	if (unlikely(arch->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
 		machine_check();
-	trace_umbra_exit(vcpu->id, svm_exits[arch->exit_reason].name ?: "unknown",
-			 control->exit_code, arch->rip, control->exit_info_1, control->exit_info_2);
+	if (trace_umbra_exit_enabled())
+		trace_umbra_exit(vcpu->id, svm_exits[arch->exit_reason].name ?: "unknown",
+				 control->exit_code, arch->rip, control->exit_info_1,
+				 control->exit_info_2);
 }

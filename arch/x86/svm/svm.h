@@ -43,6 +43,7 @@ enum svm_clean {
 /*
  * What the CPU offers, from CPUID 8000_000a; read once by svm_setup().
  *
+ * clean_bits: all VMCB clean bits there are, 0 if the CPU has none.
  * inject_virq: external interrupts go by V_IRQ instead of EVENTINJ. QEMU's
  * emulated CPU delivers one from EVENTINJ twice if another of its CPUs wants
  * something of it at the same moment.
@@ -54,7 +55,7 @@ struct svm_caps {
 	bool next_rip;
 	bool decode_assists;
 	bool flush_by_asid;
-	bool clean_bits;
+	u32 clean_bits;
 	bool pause_filter;
 };
 
@@ -64,6 +65,8 @@ extern struct svm_caps svm_caps;
  * struct svm_cpu - a CPU's part of virtualization
  * @save: page for the CPU's own use (VM_HSAVE_PA)
  * @host: page that VMSAVE puts the host's state into
+ * @host_pa: its physical address
+ * @tsc_aux: IA32_TSC_AUX as the host has set it, which stays the same
  * @asid_generation: raised when the ASIDs have been used up; never 0
  * @next_asid: next unused one of this generation
  * @last_vmcb: the guest that the branch predictors were last trained by
@@ -71,6 +74,8 @@ extern struct svm_caps svm_caps;
 struct svm_cpu {
 	struct page *save;
 	struct page *host;
+	u64 host_pa;
+	u64 tsc_aux;
 	u64 asid_generation;
 	u32 next_asid;
 	struct vmcb *last_vmcb;
@@ -85,7 +90,6 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @asid_generation: that of the ASID in use; 0: take a new one
  * @asid_cpu: CPU whose ASID it is
  * @debug_passed: the guest has the debug registers to itself until it is put
- * @host_tsc_aux: IA32_TSC_AUX of the CPU it is loaded on
  * @virq: V_IRQ carries the interrupt that is being injected
  * @fast_event: what is in EVENTINJ is still pending to the rest of the module
  * @look_again: something waits that no window could be opened for
@@ -101,7 +105,6 @@ struct svm_vcpu {
 	u64 vmcb_pa;
 	u64 asid_generation;
 	int asid_cpu;
-	u64 host_tsc_aux;
 	bool debug_passed;
 	bool virq;
 	bool fast_event;
@@ -143,6 +146,11 @@ static inline void svm_intercept(struct vmcb *vmcb, unsigned int bit, bool on)
 		*word = value;
 		svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 	}
+}
+
+static __always_inline bool svm_has_tsc_aux(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_RDTSCP) || cpu_feature_enabled(X86_FEATURE_RDPID);
 }
 
 static inline void vmsave_host(u64 pa)

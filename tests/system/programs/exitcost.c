@@ -3,13 +3,15 @@
  * What an exit costs: a guest of a few bytes takes the same exit over and over.
  * Prints ticks for each, which are instructions on a host started with --count.
  *
- *	exitcost nested|shadow [LIMIT_CPUID LIMIT_PIO]
+ *	exitcost [-n ROUNDS] nested|shadow [TEST[=LIMIT]]...
  *
- * With limits, exits with status 1 if one of them is exceeded.
+ * Without tests it runs all of them. Exits with status 1 if a limit is exceeded.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,7 @@
 
 #define MEMORY		0x10000
 #define CODE		0x1000
-#define ROUNDS		2000
+#define ROUNDS		2000	/* unless told otherwise */
 #define REPEATS		5	/* the least disturbed one counts */
 
 struct test {
@@ -36,19 +38,27 @@ struct test {
 #define LOOP_BYTES(n)	0x66, 0x4e, 0x75, (uint8_t)-((n) + 4), 0xe6, 0x01
 
 static const uint8_t nothing[] = { 0x90, 0x90, LOOP_BYTES(2) };
-static const uint8_t cpuid[] = { 0x0f, 0xa2, LOOP_BYTES(2) };
+static const uint8_t cpuid[] = { 0x66, 0x31, 0xc0, 0x0f, 0xa2, LOOP_BYTES(5) };	/* leaf 0 */
 static const uint8_t out[] = { 0xe6, 0x10, LOOP_BYTES(2) };
 static const uint8_t in[] = { 0xe4, 0x10, LOOP_BYTES(2) };
 static const uint8_t rdmsr[] = { 0x0f, 0x32, LOOP_BYTES(2) };
+static const uint8_t wrmsr[] = {
+	0x66, 0xb9, 0x77, 0x02, 0x00, 0x00,	/* mov $IA32_PAT, %ecx */
+	0x0f, 0x30, LOOP_BYTES(8)
+};
+static const uint8_t vmmcall[] = { 0x0f, 0x01, 0xd9, LOOP_BYTES(3) };
 static const uint8_t mmio_write[] = { 0x88, 0x07, LOOP_BYTES(2) };	/* mov %al, (%bx) */
 static const uint8_t mmio_read[] = { 0x8a, 0x07, LOOP_BYTES(2) };	/* mov (%bx), %al */
 
+static const struct test empty = { "nothing", nothing, sizeof(nothing) };
+
 static const struct test tests[] = {
-	{ "nothing", nothing, sizeof(nothing) },
 	{ "cpuid", cpuid, sizeof(cpuid) },
 	{ "out", out, sizeof(out) },
 	{ "in", in, sizeof(in) },
 	{ "rdmsr", rdmsr, sizeof(rdmsr) },
+	{ "wrmsr", wrmsr, sizeof(wrmsr) },
+	{ "hypercall", vmmcall, sizeof(vmmcall) },
 	{ "mmio-write", mmio_write, sizeof(mmio_write) },
 	{ "mmio-read", mmio_read, sizeof(mmio_read) },
 };
@@ -100,7 +110,7 @@ static uint64_t run_once(int vcpu, volatile struct umbra_run *run, uint64_t roun
 	return ended - began;
 }
 
-static uint64_t run(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
+static uint64_t run_repeatedly(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
 {
 	uint64_t least = UINT64_MAX;
 	int i;
@@ -114,21 +124,63 @@ static uint64_t run(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
 	return least;
 }
 
+/* Ticks of one round, the loop around it not counted. */
+static uint64_t cost(int vcpu, volatile struct umbra_run *run, uint8_t *ram,
+		     const struct test *test, uint64_t rounds)
+{
+	uint64_t with, without;
+
+	memcpy(ram + CODE, empty.code, empty.size);
+	without = run_repeatedly(vcpu, run, rounds);
+	memcpy(ram + CODE, test->code, test->size);
+	with = run_repeatedly(vcpu, run, rounds);
+	return (with - without) / rounds;
+}
+
+/* Is the test asked for, and if so, with what limit? 0: none. */
+static bool wanted(const struct test *test, char **names, uint64_t *limit)
+{
+	size_t len = strlen(test->name);
+
+	*limit = 0;
+	if (!*names)
+		return true;
+	for (; *names; names++) {
+		if (strncmp(*names, test->name, len))
+			continue;
+		if ((*names)[len] == '=')
+			*limit = strtoull(*names + len + 1, NULL, 0);
+		else if ((*names)[len])
+			continue;
+		return true;
+	}
+	return false;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: exitcost [-n ROUNDS] nested|shadow [TEST[=LIMIT]]...\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct umbra_create_vm create = {};
 	struct umbra_create_vcpu create_vcpu = {};
 	struct umbra_memory memory = { .size = MEMORY };
-	uint64_t nothing_ticks = 0;
+	uint64_t rounds = ROUNDS, limit, ticks;
 	int dev, vm, vcpu, failed = 0;
 	uint8_t *ram;
 	void *area;
 	size_t i;
 
-	if ((argc != 2 && argc != 4) || (strcmp(argv[1], "nested") && strcmp(argv[1], "shadow"))) {
-		fprintf(stderr, "usage: exitcost nested|shadow [LIMIT_CPUID LIMIT_PIO]\n");
-		return 2;
+	if (argc > 2 && !strcmp(argv[1], "-n")) {
+		rounds = strtoull(argv[2], NULL, 0);
+		argv += 2;
+		argc -= 2;
 	}
+	if (argc < 2 || !rounds || (strcmp(argv[1], "nested") && strcmp(argv[1], "shadow")))
+		return usage();
 	create.paging = strcmp(argv[1], "nested") ? UMBRA_PAGING_SHADOW : UMBRA_PAGING_NESTED;
 
 	dev = open(UMBRA_DEVICE, O_RDWR);
@@ -151,20 +203,11 @@ int main(int argc, char **argv)
 		die("mmap of the run area");
 
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		uint64_t limit = 0, ticks;
-
-		memcpy(ram + CODE, tests[i].code, tests[i].size);
-		ticks = run(vcpu, area, ROUNDS);
-		if (!i)
-			nothing_ticks = ticks;
-		ticks = (ticks - nothing_ticks) / ROUNDS;
-		if (argc == 4 && !strcmp(tests[i].name, "cpuid"))
-			limit = strtoull(argv[2], NULL, 0);
-		if (argc == 4 && (!strcmp(tests[i].name, "in") || !strcmp(tests[i].name, "out")))
-			limit = strtoull(argv[3], NULL, 0);
-		if (i)
-			printf("%-10s %6lu%s\n", tests[i].name, (unsigned long)ticks,
-			       limit && ticks > limit ? "  too much" : "");
+		if (!wanted(&tests[i], argv + 2, &limit))
+			continue;
+		ticks = cost(vcpu, area, ram, &tests[i], rounds);
+		printf("%-10s %6" PRIu64 "%s\n", tests[i].name, ticks,
+		       limit && ticks > limit ? "  too much" : "");
 		failed |= limit && ticks > limit;
 	}
 	return failed;
