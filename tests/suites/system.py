@@ -7,6 +7,9 @@ its first lines, "# KEY: VALUE", say more:
   # each: NAME=a,b,c    run it once per value, $NAME set; several lines multiply
   # host: OPTIONS       run it on a host with these options of tests/host/run;
                         several lines: on each of these hosts
+  # also: OPTIONS [NAME=a,b]...
+                        run it on that host, too, which costs more: with Linux 6.1
+                        alone unless OPTIONS say otherwise, and only with these values
   # timeout: SECONDS    instead of 240
   # files: PATH...      what else of the repository it needs, beside it
 """
@@ -32,6 +35,7 @@ PROGRAMS = DIRECTORY / "programs"
 RUN = REPO / "tests/host/run"
 MARK = "@@umbra-test"
 LIMIT = 240
+DEFAULT_CPU = "svm"
 # An emulated host that shares two CPUs with another one is slower by half.
 JOBS = max(1, min(4, (os.cpu_count() or 1)))
 
@@ -45,12 +49,19 @@ class Test:
     settings: tuple
     timeout: int
     files: tuple
+    versions: tuple = tuple(kernels.VERSIONS)
 
     @property
     def name(self):
         """What it is called, without the host's kernel."""
         choice = ",".join([value for _, value in self.settings] + ([self.host.replace(" ", "=")] if self.host else []))
         return self.script.removesuffix(".sh") + (f"[{choice}]" if choice else "")
+
+    @property
+    def cpu(self):
+        """The processor of its host."""
+        words = shlex.split(self.host)
+        return words[words.index("--cpu") + 1] if "--cpu" in words else DEFAULT_CPU
 
 
 def _values(text):
@@ -60,11 +71,25 @@ def _values(text):
     return text.split(",")
 
 
+def _also(line):
+    """Split an "also" line into (host, versions of its kernel, {variable: values})."""
+    words = line.split()
+    only = {name: value.split(",") for name, equals, value in (w.partition("=") for w in words)
+            if equals and name.isupper()}
+    host = [w for w in words if w.partition("=")[0] not in only]
+    versions = ("6.1",)
+    if "--kernel" in host:
+        at = host.index("--kernel")
+        versions = tuple(host[at + 1].split(","))
+        del host[at:at + 2]
+    return " ".join(host), versions, only
+
+
 def _parse(path):
     """Return the tests that a script stands for."""
-    hosts, each, timeout, files = [], [], LIMIT, []
+    hosts, also, each, timeout, files = [], [], [], LIMIT, []
     for line in path.read_text(encoding="utf-8").splitlines():
-        found = re.match(r"# (each|host|timeout|files): *(.*)", line)
+        found = re.match(r"# (each|host|also|timeout|files): *(.*)", line)
         if not found:
             if line and not line.startswith("#"):
                 break
@@ -75,12 +100,18 @@ def _parse(path):
             each.append([(name, v) for v in _values(values)])
         elif key == "host":
             hosts.append("" if value == "default" else value)
+        elif key == "also":
+            also.append(_also(value))
         elif key == "timeout":
             timeout = int(value)
         else:
             files += value.split()
-    return [Test(path.name, host, settings, timeout, tuple(files))
-            for host in hosts or [""] for settings in itertools.product(*each)]
+    choices = list(itertools.product(*each))
+    tests = [Test(path.name, host, settings, timeout, tuple(files))
+             for host in hosts or [""] for settings in choices]
+    return tests + [Test(path.name, host, settings, timeout, tuple(files), versions)
+                    for host, versions, only in also for settings in choices
+                    if all(value in only.get(name, [value]) for name, value in settings)]
 
 
 @dataclasses.dataclass
@@ -120,6 +151,7 @@ class Boot:
         args += ["--", "sh", "./harness"]
         for test in tests:
             args.append("\t".join([test.name, test.script, str(test.timeout),
+                                   f"CPU={test.cpu}",
                                    *(f"{k}={v}" for k, v in test.settings)]))
         return args
 
@@ -217,11 +249,11 @@ def run(report):
             report.failed(f"build {what}", done.stdout)
     groups = {}
     for test in all_tests():
-        groups.setdefault(test.host, []).append(test)
+        for version in test.versions:
+            groups.setdefault((test.host, version), []).append(test)
     # The longest first, so that at the end no CPU waits for another.
     boots = [Boot(report, kernel, host, group)
-             for host, group in sorted(groups.items(), key=lambda item: -len(item[1]))
-             for kernel in kernels.VERSIONS]
+             for (host, kernel), group in sorted(groups.items(), key=lambda item: -len(item[1]))]
     began = time.monotonic()
     with ThreadPoolExecutor(JOBS) as pool:
         for done in [pool.submit(boot.run) for boot in boots]:

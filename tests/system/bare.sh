@@ -3,6 +3,9 @@
 # Bare-metal test guests: each prints PASS, FAIL or SKIP lines and leaves by port 0xf4.
 # each: PAGING=nested,shadow
 # each: GUEST=@bare
+# also: --cpu svm-bochs PAGING=nested
+# also: --cpu svm-bochs PAGING=shadow GUEST=apic,cpuidmsr,exceptions,mmio,paging,paging32,realmode,segments,smoke,smp
+# also: --cpu vmx PAGING=nested
 # files: tests/guests/bare/build/*.elf
 # timeout: 180
 . ./lib.sh
@@ -13,7 +16,12 @@ smp) cpus=4 ;;
 esac
 
 # The guest is told what the CPU below it is, as it knows some errors of that emulator.
-vm --kernel "$GUEST.elf" --append host=tcg --debug-exit --memory 64M --paging "$PAGING" \
+case $CPU in
+svm) host=tcg ;;
+svm-bochs*) host=bochs-svm ;;
+*) host=$CPU ;;
+esac
+vm --kernel "$GUEST.elf" --append "host=$host" --debug-exit --memory 64M --paging "$PAGING" \
 	--cpus "$cpus"
 if grep -q '^FAIL' "$T/console"; then
 	fail "$(grep '^FAIL' "$T/console" | head -n 5)"

@@ -5,6 +5,9 @@
 # each: GUEST=6.1,6.12
 # each: CPUS=1,2,4
 # host: default
+# also: --cpu svm-bochs GUEST=6.1 CPUS=1
+# also: --cpu svm-bochs-nonpt PAGING=shadow GUEST=6.1 CPUS=1
+# also: --cpu vmx PAGING=nested GUEST=6.1 CPUS=1
 . ./lib.sh
 
 linux "$GUEST" quiet --paging "$PAGING" --cpus "$CPUS"

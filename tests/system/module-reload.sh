@@ -1,6 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # The module unloads and loads again, and leaves nothing behind.
+# also: --cpu vmx
+# also: --cpu svm-bochs
 . ./lib.sh
 
 for i in 1 2 3; do
