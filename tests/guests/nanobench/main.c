@@ -138,26 +138,28 @@ static u64 calibrate(const struct bench *b)
  */
 static void measure(const struct bench *b)
 {
-	u64 took[MAX_ROUNDS], control = ~0ull, n = calibrate(b), range = 0;
+	u64 took[MAX_ROUNDS], sum = 0, control = ~0ull, n = calibrate(b), range = 0, body;
 	unsigned int rounds = 0;
 	s64 tenths;
 
 	while (rounds < round_limit) {
-		u64 t;
+		u64 t = timed(b->body, n);
 
-		insert(took, rounds++, timed(b->body, n));
+		sum += t;
+		insert(took, rounds++, t);
 		t = timed(b->control, n);
 		if (t < control)
 			control = t;
 		range = took[rounds < 3 ? rounds - 1 : 2] - took[0];
-		if (rounds >= MIN_ROUNDS && range * 100 <= took[0])
+		if (!(b->flags & MEAN) && rounds >= MIN_ROUNDS && range * 100 <= took[0])
 			break;
 	}
 	if (b->clean_up)
 		b->clean_up();
 	if (given_up())
 		return;
-	tenths = (s64)(took[0] * 10 - control * 10 + n / 2) / (s64)n;
+	body = b->flags & MEAN ? sum / rounds : took[0];
+	tenths = (s64)(body * 10 - control * 10 + n / 2) / (s64)n;
 	range = range * 1000 / took[0];
 	print("BENCH name=%s ticks=%s%lu.%lu spread=%lu.%lu iterations=%lu rounds=%u\n", b->name,
 	      tenths < 0 ? "-" : "", (ulong)(tenths < 0 ? -tenths : tenths) / 10,

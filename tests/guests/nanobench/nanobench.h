@@ -37,6 +37,7 @@ struct bench {
 };
 
 #define FIXED	BIT(0)		/* a round has just so many operations */
+#define MEAN	BIT(1)		/* what it costs comes in lumps: the mean of all rounds counts */
 
 /* A list of benchmarks; each subject's file has one. */
 struct bench_list {
