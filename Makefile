@@ -21,7 +21,8 @@ help:
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
 	@echo 'make check           every test there is'
-	@echo 'make check-unit, check-build, check-lint, check-host, check-system   a part'
+	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-system'
+	@echo '                     a part'
 	@echo 'make lint            the same as check-lint'
 	@echo 'make docs            the documentation as HTML'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
@@ -56,7 +57,7 @@ check:
 	@scripts/deps
 	@tests/check
 
-check-unit check-build check-lint check-host check-system:
+check-unit check-build check-lint check-host check-bench check-system:
 	@scripts/deps
 	@tests/check $(@:check-%=%)
 
@@ -83,5 +84,5 @@ clean:
 distclean: clean
 	rm -rf .cache
 
-.PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build check-lint check-host \
-	check-system lint docs install clean distclean
+.PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
+	check-lint check-host check-bench check-system lint docs install clean distclean

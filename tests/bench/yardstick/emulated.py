@@ -36,7 +36,10 @@ class Emulated:
         self.kernel = kernel
         self._processor = processors.ALL[processor]
         self.boots_guests = hasattr(self._processor, "start_guest")
+        # The same for all columns, whatever becomes of the sources meanwhile.
         self._nano = nano
+        self._module = sources.module(*kernels.headers(kernel))
+        self._monitors = {"vmctl": sources.vmctl(), "kvmrun": sources.kvmrun()}
         self._running = set()
         self._guests = jobs.Guests("nanobench.elf", f"/guests/linux-{kernel}", "/guests/initrd.img")
 
@@ -103,10 +106,11 @@ class Emulated:
         inner = (f"mkdir {REMOTE} && sh column.sh {column.hypervisor:5} {column.paging} jobs {REMOTE} && "
                  f"tar -cz -f {REMOTE}.tgz -C {REMOTE} .")
         return ["setpriv", "--pdeathsig", "TERM", RUN, "--cpu", self.name, "--kernel", self.kernel,
-                "--count", "--kvm", "--timeout", str(TIMEOUT), "--env", "VMCTL=vmctl",
-                "--env", "KVMRUN=./kvmrun", "--env", "UMBRA_KO=/lib/umbra/umbra.ko",
+                "--count", "--kvm", "--timeout", str(TIMEOUT), "--module-file", self._module, "--no-vmctl",
+                *(f"--file={path}:{name}" for name, path in self._monitors.items()),
+                "--env", "VMCTL=./vmctl", "--env", "KVMRUN=./kvmrun", "--env", "UMBRA_KO=/lib/umbra/umbra.ko",
                 f"--file={SCRIPT}", f"--file={joblist}:jobs", f"--file={self._nano}:nanobench.elf",
-                f"--file={sources.kvmrun()}:kvmrun", f"--fetch={REMOTE}.tgz:{fetched}",
+                f"--fetch={REMOTE}.tgz:{fetched}",
                 "--", "sh", "-c", inner]
 
     def run_column(self, column, todo, directory, progress):

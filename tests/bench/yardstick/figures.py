@@ -8,6 +8,8 @@ import math
 from . import columns
 
 MILLION = 1e6
+# A figure whose rounds differ by more than so many percent is not to be trusted.
+SPREAD = 5.0
 
 
 def ticks(row, column):
@@ -49,9 +51,9 @@ def number(value, row):
     return f"{value:,.1f}" if abs(value) < 100 or row["kind"] != "test" else f"{value:,.0f}"
 
 
-def count(value):
-    """Write a number of exits."""
-    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+def count(value, row):
+    """Write a number of exits: whole ones if they are totals."""
+    return f"{value:,.2f}" if value < 100 and row["kind"] == "test" else f"{value:,.0f}"
 
 
 def cell(row, column):
@@ -68,7 +70,7 @@ def exit_cell(row, column):
     if "exits_fail" in found or "fail" in found:
         return "failed"
     value = exits(row, column)
-    return "-" if value is None else count(value)
+    return "-" if value is None else count(value, row)
 
 
 def reasons(row, column):
@@ -86,6 +88,16 @@ def complaints(table):
                 if word in entry:
                     found.setdefault((verb, column, entry[word]), []).append(row["name"])
     return [(verb, column, why, names) for (verb, column, why), names in found.items()]
+
+
+def unstable(table):
+    """Return {column: [rows]} of what was measured with too much of a spread."""
+    found = {}
+    for row in table["rows"]:
+        for column, entry in row["cells"].items():
+            if entry.get("spread", 0) > SPREAD:
+                found.setdefault(column, []).append(row["name"])
+    return found
 
 
 def failures(table):

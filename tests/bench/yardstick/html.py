@@ -52,7 +52,8 @@ def _by_reason(row, shown):
             names[reason] = names.get(reason, 0) + value
     if not names:
         return ""
-    body = [[reason, "", *(figures.count(dict(figures.reasons(row, column.name)).get(reason, 0)) for column in shown)]
+    by_column = [dict(figures.reasons(row, column.name)) for column in shown]
+    body = [[reason, "", *(figures.count(found.get(reason, 0), row) for found in by_column)]
             for reason in sorted(names, key=names.get, reverse=True)]
     return _table(["exits by reason", "per operation" if row["kind"] == "test" else "in all",
                    *(column.title for column in shown)], body)

@@ -6,7 +6,7 @@ import datetime
 import re
 import subprocess
 import tempfile
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from testhost.cache import REPO, HostError
@@ -24,18 +24,6 @@ class Choice:
     rows: tuple     # empty: all
     exits: bool     # count those of the tests, too
     at_once: int    # so many hosts
-
-
-class Progress:
-    """Says on one line how far it is."""
-
-    def __init__(self, show):
-        self._show = show
-        self._lock = threading.Lock()
-
-    def __call__(self, text):
-        with self._lock:
-            self._show(text)
 
 
 def revision():
@@ -83,17 +71,19 @@ def _column(host, column, tests, workloads, iterations, progress):
             done += 1
             progress(f"{column.title}: {done} of {len(todo)}")
 
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="umbra-bench-") as directory:
         try:
             said = host.run_column(column, todo, directory, follow)
             outcomes, skipped = _outcomes(said, directory)
+            progress(f"{column.title}: {len(outcomes)} guests in {time.monotonic() - began:.0f} s", True)
             if skipped:
                 return {row: {"skip": skipped} for row in [*tests, *workloads]}, {}
             with open(f"{directory}/environment", encoding="utf-8", errors="replace") as f:
                 environment = environment_of(f.read())
             return jobs.results(outcomes, tests, workloads, iterations, host), environment
         except (HostError, OSError, ValueError) as error:
-            progress(f"{column.title}: {error}")
+            progress(f"{column.title}: {error}", True)
             return {row: {"fail": str(error).splitlines()[0]} for row in [*tests, *workloads]}, {}
 
 
@@ -107,7 +97,12 @@ def list_tests(host):
         if not column.hypervisor:
             continue
         with tempfile.TemporaryDirectory(prefix="umbra-bench-") as directory:
-            outcomes, skipped = _outcomes(host.run_column(column, todo, directory, lambda line: None), directory)
+            try:
+                said = host.run_column(column, todo, directory, lambda line: None)
+            except HostError as error:
+                why = str(error)
+                continue
+            outcomes, skipped = _outcomes(said, directory)
             found = lines.listing(outcomes["list"].console) if "list" in outcomes else {}
             if found:
                 return found
@@ -125,7 +120,10 @@ def _native(host, tests, workloads):
 
 
 def measure(host, choice, progress):
-    """Measure; return the table as bench.json holds it. ValueError: an unknown test is wanted."""
+    """Measure; return the table as bench.json holds it. ValueError: an unknown test is wanted.
+
+    progress(text, lasting=False) is told how far it is; some of it is worth keeping.
+    """
     listing = list_tests(host)
     tests, workloads = select(listing, choice.rows)
     wanted = [columns.ALL[name] for name in choice.columns]

@@ -58,9 +58,11 @@ def environment(table):
 
 
 def notes(table):
-    """Return a line for each thing that failed or was skipped."""
-    return [f"{verb}, {columns.ALL[column].title}: {', '.join(names)}: {why}"
-            for verb, column, why, names in figures.complaints(table)]
+    """Return a line for each thing that failed, was skipped or is not to be trusted."""
+    lines = [f"{verb}, {columns.ALL[column].title}: {', '.join(names)}: {why}"
+             for verb, column, why, names in figures.complaints(table)]
+    return lines + [f"rounds differ by more than {figures.SPREAD:g} %, {columns.ALL[column].title}: {', '.join(names)}"
+                    for column, names in figures.unstable(table).items()]
 
 
 def terminal(table):
@@ -84,7 +86,7 @@ def restructured(table):
             # A row must begin with something, and end with something.
             filled = [[text or ".." for text in cells] for cells in lines[1]]
             out += [*_aligned(lines[0], filled, "="), ""]
-    out += [f"* {line}" for line in environment(table)]
+    out += [f"* {line}" for line in [*environment(table), *notes(table)]]
     out += [f"* {line}" for line in _parameters(table)]
     return "\n".join(out) + "\n"
 

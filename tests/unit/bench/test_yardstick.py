@@ -237,6 +237,8 @@ class Figures(unittest.TestCase):
         self.assertEqual(figures.cell(workload, "kvm-nested"), "2,400.0")
         self.assertEqual(figures.exit_cell(test, "umbra-nested"), "1.25")
         self.assertEqual(figures.exit_cell(test, "native"), "-")
+        workload["cells"]["umbra-nested"]["exits"]["npf"] = 71.0
+        self.assertEqual(figures.exit_cell(workload, "umbra-nested"), "72")
         self.assertEqual(figures.cell({"kind": "test", "cells": {"native": {"fail": "x"}}}, "native"), "failed")
         self.assertEqual(figures.cell({"kind": "test", "cells": {"native": {"skip": "x"}}}, "native"), "-")
 
@@ -255,6 +257,13 @@ class Figures(unittest.TestCase):
             row["cells"]["kvm-nested"] = {"fail": "died"}
         self.assertEqual(figures.failures(table), 2)
         self.assertEqual(figures.complaints(table), [("failed", "kvm-nested", "died", ["cpuid", "boot"])])
+
+    def test_unstable(self):
+        table = a_table()
+        table["rows"][0]["cells"]["kvm-nested"]["spread"] = 5.1
+        table["rows"][0]["cells"]["kvm-shadow"]["spread"] = 5.0
+        self.assertEqual(figures.unstable(table), {"kvm-nested": ["cpuid"]})
+        self.assertIn("KVM nested: cpuid", text.terminal(table).splitlines()[-1])
 
 
 class Compare(unittest.TestCase):
@@ -293,9 +302,13 @@ class Compare(unittest.TestCase):
         self.assertEqual(self.findings(change), [])
 
     def test_more_exits(self):
-        def change(table):
-            table["rows"][1]["cells"]["umbra-nested"]["exits"]["npf"] = 1.0
-        self.assertEqual([f.what for f in self.findings(change)], ["exits"])
+        def change(row, more):
+            def change_exits(table):
+                table["rows"][row]["cells"]["umbra-nested"]["exits"]["npf"] = more
+            return change_exits
+        self.assertEqual([f.what for f in self.findings(change(0, 1.0))], ["exits"])
+        self.assertEqual([f.what for f in self.findings(change(1, 101.0))], ["exits"])
+        self.assertEqual(self.findings(change(0, 0.04)) + self.findings(change(1, 99.0)), [])
 
     def test_exits_not_counted(self):
         def change(table):
@@ -313,13 +326,11 @@ class Compare(unittest.TestCase):
         self.assertEqual(self.findings(drop, rows=("boot",)), [])
 
     def test_least_difference(self):
-        def change(table):
-            table["rows"][0]["cells"]["umbra-shadow"]["ticks"] = 2.5
         recorded = a_table(umbra_shadow=1.0)
         fresh = copy.deepcopy(recorded)
-        change(fresh)
+        fresh["rows"][0]["cells"]["umbra-shadow"]["ticks"] = 1.2
         self.assertEqual(compare.worse(recorded, fresh, 0.05), [])
-        fresh["rows"][0]["cells"]["umbra-shadow"]["ticks"] = 4.0
+        fresh["rows"][0]["cells"]["umbra-shadow"]["ticks"] = 1.3
         self.assertEqual(len(compare.worse(recorded, fresh, 0.05)), 1)
 
     def test_differences(self):
@@ -338,6 +349,7 @@ class Written(unittest.TestCase):
         self.assertRegex(said, r"(?m)^cpuid +instructions/op +1\.0 +600 +630 +2,400 +2,520 +0\.25 +0\.25$")
         self.assertRegex(said, r"(?m)^geometric mean +0\.25 +0\.25$")
         self.assertRegex(said, r"(?m)^cpuid +/op( +1\.25){4}$")
+        self.assertRegex(said, r"(?m)^boot +in all( +1){4}$")
 
     def test_restructured(self):
         said = text.restructured(a_table())
