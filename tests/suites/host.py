@@ -104,7 +104,8 @@ def _left_running():
 def _usage():
     for args in ([], ["true"], ["--kernel", "5.0", "--", "true"], ["--smp", "0", "--", "true"],
                  ["--memory", "x", "--", "true"], ["--file", "/nonexistent", "--", "true"],
-                 ["--count", "--smp", "2", "--", "true"]):
+                 ["--count", "--smp", "2", "--", "true"],
+                 ["--cpu", "vmx", "--parallel", "--", "true"]):
         done = _run(*args, stdin=subprocess.DEVNULL)
         wrong = (_equal(done.returncode, 2, f"status of {args}")
                  or _equal(done.stderr.count(b"\n"), 1, f"lines of complaint about {args}"))
@@ -124,6 +125,32 @@ def _repeats():
     return _equal(logs[0], logs[1], "two runs") or _equal(logs[0][0], 0, "status")
 
 
+def _bochs():
+    data, more = os.urandom(1500), os.urandom(200000)
+    with tempfile.TemporaryDirectory() as directory:
+        source, back = Path(directory, "source"), Path(directory, "back")
+        source.write_bytes(more)
+        done = _run("--cpu", "vmx", "--smp", "2", "--kernel", "6.12", f"--file={source}:there",
+                    f"--fetch=there:{back}", "--", "sh", "-c",
+                    "cat; cat there; grep -c -w vmx /proc/cpuinfo >&2; exit 42", input=data)
+        return (_equal(done.stdout == data + more, True, "input and a file come back the same")
+                or _equal(done.stderr.strip().splitlines()[-1:], [b"2"], "CPUs with VT-x")
+                or _equal(done.returncode, 42, "status")
+                or _equal(back.read_bytes() == more, True, "a file that was fetched is the same"))
+
+
+def _bochs_repeats():
+    logs = []
+    with tempfile.TemporaryDirectory() as directory:
+        for number in range(2):
+            log = Path(directory, str(number))
+            done = _run("--cpu", "svm-bochs", "--count", "--log", log, "--", "sh", "-c",
+                        "cat /proc/stat; echo 'WARNING: CPU: 0 PID: 1 at nothing' >/dev/kmsg",
+                        stdin=subprocess.DEVNULL)
+            logs.append((done.returncode, done.stdout, log.read_bytes()))
+    return _equal(logs[0], logs[1], "two runs") or _equal(logs[0][0], 125, "status after a splat")
+
+
 def _patterns():
     for line in _SEEN:
         if not splat.find(line):
@@ -136,7 +163,8 @@ def _patterns():
 
 TESTS = {"splat patterns": _patterns, "usage": _usage, "arguments": _arguments, "data": _data,
          "files": _files, "splat": _splat, "panic": _panic, "time-out": _timeout,
-         "left running": _left_running, "count repeats": _repeats}
+         "left running": _left_running, "count repeats": _repeats, "Bochs": _bochs,
+         "Bochs repeats": _bochs_repeats}
 
 
 def run(report):

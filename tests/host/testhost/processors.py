@@ -23,6 +23,7 @@ class Machine:
     """What an emulator is asked to boot."""
 
     kernel: Kernel
+    debug: bool
     initrd: Path
     append: str
     memory: str

@@ -241,7 +241,7 @@ def _prepare(options, directory):
                            module, options.module_param)
     directory = Path(directory)
     return processors.Machine(
-        kernel=kernel, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
+        kernel=kernel, debug=options.debug, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
         parallel=options.parallel,
         append=" ".join([APPEND, *options.append]), cpu_model=options.cpu_model,
         log=directory / "log", errors=Path(options.emulator_log or directory / "errors").absolute(),
