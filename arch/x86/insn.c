@@ -128,21 +128,24 @@ void umbra_insn_prepare(struct umbra_vcpu *vcpu)
 
 /*
  * The one place where RIP moves past an instruction. What it ends: an interrupt
- * shadow, RF; what it may start: a shadow of its own, a single-step trap.
+ * shadow, RF, with IRET the masking of NMIs. What it may start: a shadow of its
+ * own, a single-step trap.
  */
 static void advance_rip(struct umbra_vcpu *vcpu, u64 rip, unsigned int events)
 {
-	u32 blocking = umbra_backend->get_blocking(vcpu);
-	u32 shadow = 0;
+	u32 old = umbra_backend->get_blocking(vcpu), blocking = old & UMBRA_EVENT_NMI_MASKED;
 
 	vcpu->arch.rip = rip;
-	vcpu->arch.rflags &= ~X86_EFLAGS_RF;
+	if (likely(!(events & UMBRA_EMUL_EV_IRET)))
+		vcpu->arch.rflags &= ~X86_EFLAGS_RF;
+	else
+		blocking = 0;
 	if (events & UMBRA_EMUL_EV_STI)
-		shadow = UMBRA_EVENT_SHADOW_STI;
+		blocking |= UMBRA_EVENT_SHADOW_STI;
 	else if (events & UMBRA_EMUL_EV_MOVSS)
-		shadow = UMBRA_EVENT_SHADOW_MOV_SS;
-	if (unlikely((blocking & (UMBRA_EVENT_SHADOW_STI | UMBRA_EVENT_SHADOW_MOV_SS)) != shadow)) {
-		umbra_backend->set_blocking(vcpu, (blocking & UMBRA_EVENT_NMI_MASKED) | shadow);
+		blocking |= UMBRA_EVENT_SHADOW_MOV_SS;
+	if (unlikely(blocking != old)) {
+		umbra_backend->set_blocking(vcpu, blocking);
 		umbra_request(vcpu, UMBRA_REQ_EVENT);
 	}
 	if (unlikely(events & UMBRA_EMUL_EV_STEP))

@@ -21,11 +21,16 @@ static const umbra_exec_fn exec_1byte[256] = {
 	[0x17] = umbra_exec_pop_seg,
 	[0x1e] = umbra_exec_push_seg,
 	[0x1f] = umbra_exec_pop_seg,
+	[0x27] = umbra_exec_daa_das,
+	[0x2f] = umbra_exec_daa_das,
+	[0x37] = umbra_exec_aaa_aas,
+	[0x3f] = umbra_exec_aaa_aas,
 	[0x40 ... 0x4f] = umbra_exec_inc_dec_reg,
 	[0x50 ... 0x57] = umbra_exec_push_reg,
 	[0x58 ... 0x5f] = umbra_exec_pop_reg,
 	[0x60] = umbra_exec_pusha,
 	[0x61] = umbra_exec_popa,
+	[0x62] = umbra_exec_bound,
 	[0x63] = umbra_exec_movsxd,
 	[0x68] = umbra_exec_push_imm,
 	[0x69] = umbra_exec_imul3,
@@ -46,6 +51,7 @@ static const umbra_exec_fn exec_1byte[256] = {
 	[0x90 ... 0x97] = umbra_exec_xchg_acc,
 	[0x98] = umbra_exec_cbw,
 	[0x99] = umbra_exec_cwd,
+	[0x9a] = umbra_exec_far_imm,
 	[0x9c] = umbra_exec_pushf,
 	[0x9d] = umbra_exec_popf,
 	[0x9e] = umbra_exec_sahf,
@@ -62,14 +68,21 @@ static const umbra_exec_fn exec_1byte[256] = {
 	[0xc2 ... 0xc3] = umbra_exec_ret,
 	[0xc4 ... 0xc5] = umbra_exec_load_far,
 	[0xc6 ... 0xc7] = umbra_exec_mov_rm_imm,
+	[0xc8] = umbra_exec_enter,
 	[0xc9] = umbra_exec_leave,
+	[0xca ... 0xcb] = umbra_exec_far_ret,
+	[0xcc ... 0xce] = umbra_exec_int,
+	[0xcf] = umbra_exec_iret,
 	[0xd0 ... 0xd3] = umbra_exec_shift,
+	[0xd4 ... 0xd5] = umbra_exec_aam_aad,
+	[0xd6] = umbra_exec_salc,
 	[0xd7] = umbra_exec_xlat,
 	[0xe0 ... 0xe3] = umbra_exec_loop,
 	[0xe4 ... 0xe5] = umbra_exec_in,
 	[0xe6 ... 0xe7] = umbra_exec_out,
 	[0xe8] = umbra_exec_call,
 	[0xe9] = umbra_exec_jmp,
+	[0xea] = umbra_exec_far_imm,
 	[0xeb] = umbra_exec_jmp,
 	[0xec ... 0xed] = umbra_exec_in,
 	[0xee ... 0xef] = umbra_exec_out,
@@ -87,6 +100,7 @@ static const umbra_exec_fn exec_1byte[256] = {
 static const umbra_exec_fn exec_0f[256] = {
 	[0x00] = umbra_exec_group6,
 	[0x01] = umbra_exec_group7,
+	[0x02 ... 0x03] = umbra_exec_lar_lsl,
 	[0x06] = umbra_exec_clts,
 	[0x08 ... 0x09] = umbra_exec_wbinvd,
 	[0x0b] = umbra_exec_undefined,
@@ -258,8 +272,9 @@ int umbra_emulate(struct umbra_emul *c)
 
 	/* The one place where RIP moves. */
 	c->rip = c->next_rip;
-	c->rflags &= ~(u64)X86_EFLAGS_RF;
-	if (unlikely(step) && !(c->events & UMBRA_EMUL_EV_MOVSS))
+	if (likely(!(c->events & UMBRA_EMUL_EV_IRET)))
+		c->rflags &= ~(u64)X86_EFLAGS_RF;
+	if (unlikely(step) && !(c->events & (UMBRA_EMUL_EV_MOVSS | UMBRA_EMUL_EV_INT)))
 		c->events |= UMBRA_EMUL_EV_STEP;
 	return UMBRA_EMUL_DONE;
 }

@@ -358,6 +358,8 @@ struct umbra_emul_ops {
 #define UMBRA_EMUL_EV_MOVSS	BIT(2)	/* SS was loaded: shadow, EV_STEP is withheld */
 #define UMBRA_EMUL_EV_TASK	BIT(3)	/* a new task runs; valid after a fault, too */
 #define UMBRA_EMUL_EV_TASK_TRAP	BIT(4)	/* its TSS wants a #DB with DR6.BT now */
+#define UMBRA_EMUL_EV_INT	BIT(5)	/* INT and its like: EV_STEP is withheld */
+#define UMBRA_EMUL_EV_IRET	BIT(6)	/* IRET: RF is what it popped, NMIs are unmasked */
 
 /**
  * struct umbra_emul_exception - an exception to inject
@@ -438,7 +440,7 @@ static inline void umbra_emul_start(struct umbra_emul *c)
  * @c:	the context
  *
  * Fetches and decodes unless c->insn is decoded already, checks, executes, and
- * commits general registers, RFLAGS (RF is cleared) and RIP. A repeated string
+ * commits general registers, RFLAGS (RF is cleared, but by IRET) and RIP. A repeated string
  * instruction stops after a bounded number of elements with UMBRA_EMUL_RETRY, the
  * registers saying how far it got and RIP still at the instruction; the caller
  * enters the guest, or calls again if nothing is pending.

@@ -34,6 +34,12 @@ static inline bool umbra_exec_is_vm86(const struct umbra_emul *c)
 	return (c->rflags & X86_EFLAGS_VM) && !umbra_exec_is_real(c);
 }
 
+/* Modes in which a selector is a base address */
+static inline bool umbra_exec_is_flat16(const struct umbra_emul *c)
+{
+	return umbra_exec_is_real(c) || umbra_exec_is_vm86(c);
+}
+
 static inline unsigned int umbra_exec_iopl(const struct umbra_emul *c)
 {
 	return (c->rflags & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
@@ -219,6 +225,12 @@ bool umbra_exec_condition(const struct umbra_emul *c, unsigned int cc);
 #define UMBRA_TYPE_DOWN		BIT(2)	/* data: expands down */
 #define UMBRA_TYPE_CODE		BIT(3)
 
+/* Types of system descriptors (table 3-2); bit 3 tells TSSs of 32 bits from those of 16 */
+#define UMBRA_TYPE_LDT		2
+#define UMBRA_TYPE_TSS		1
+#define UMBRA_TYPE_BUSY		BIT(1)
+#define UMBRA_TYPE_32BIT	BIT(3)
+
 /**
  * struct umbra_descriptor - a descriptor of the GDT or LDT
  * @raw:	its eight bytes
@@ -241,6 +253,26 @@ int umbra_exec_read_descriptor(struct umbra_emul *c, u16 selector, unsigned int 
 int umbra_exec_set_type(struct umbra_emul *c, struct umbra_descriptor *d, unsigned int bits);
 int umbra_exec_set_segment(struct umbra_emul *c, unsigned int seg, const struct umbra_emul_seg *s);
 int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector);
+
+/*
+ * Far transfers: exec_far.c
+ */
+
+/* What leads to a code segment */
+enum umbra_transfer {
+	UMBRA_TO_BRANCH,	/* far JMP and CALL, not through a gate */
+	UMBRA_TO_RETURN,	/* far RET and IRET */
+	UMBRA_TO_HANDLER,	/* a gate of the IDT */
+};
+
+int umbra_exec_push_at(struct umbra_emul *c, u64 *sp, unsigned int size, u64 value);
+int umbra_exec_pop_at(struct umbra_emul *c, u64 *sp, unsigned int size, u64 *value);
+void umbra_exec_set_sp(struct umbra_emul *c, u64 sp);
+int umbra_exec_find_code(struct umbra_emul *c, u16 selector, enum umbra_transfer to,
+			 struct umbra_descriptor *t);
+int umbra_exec_check_target(struct umbra_emul *c, const struct umbra_emul_seg *cs, u64 rip);
+int umbra_exec_real_code(struct umbra_emul *c, u16 selector, struct umbra_emul_seg *cs);
+int umbra_exec_return(struct umbra_emul *c, u16 selector, u64 rip, u64 sp, unsigned int release);
 
 /*
  * Handlers, by file
@@ -300,6 +332,23 @@ int umbra_exec_call(struct umbra_emul *c);
 int umbra_exec_ret(struct umbra_emul *c);
 int umbra_exec_group5(struct umbra_emul *c);
 
+/* exec_far.c */
+int umbra_exec_far_imm(struct umbra_emul *c);
+int umbra_exec_far_mem(struct umbra_emul *c, bool is_call);
+int umbra_exec_far_ret(struct umbra_emul *c);
+
+/* exec_int.c */
+int umbra_exec_int(struct umbra_emul *c);
+int umbra_exec_iret(struct umbra_emul *c);
+
+/* exec_bcd.c */
+int umbra_exec_daa_das(struct umbra_emul *c);
+int umbra_exec_aaa_aas(struct umbra_emul *c);
+int umbra_exec_aam_aad(struct umbra_emul *c);
+int umbra_exec_salc(struct umbra_emul *c);
+int umbra_exec_bound(struct umbra_emul *c);
+int umbra_exec_arpl(struct umbra_emul *c);
+
 /* exec_stack.c */
 int umbra_exec_push_reg(struct umbra_emul *c);
 int umbra_exec_push_imm(struct umbra_emul *c);
@@ -311,6 +360,7 @@ int umbra_exec_pusha(struct umbra_emul *c);
 int umbra_exec_popa(struct umbra_emul *c);
 int umbra_exec_pushf(struct umbra_emul *c);
 int umbra_exec_popf(struct umbra_emul *c);
+int umbra_exec_enter(struct umbra_emul *c);
 int umbra_exec_leave(struct umbra_emul *c);
 
 /* exec_string.c */
@@ -330,6 +380,7 @@ int umbra_exec_outs(struct umbra_emul *c);
 int umbra_exec_mov_rm_seg(struct umbra_emul *c);
 int umbra_exec_mov_seg_rm(struct umbra_emul *c);
 int umbra_exec_load_far(struct umbra_emul *c);
+int umbra_exec_lar_lsl(struct umbra_emul *c);
 int umbra_exec_group6(struct umbra_emul *c);
 
 /* exec_system.c */

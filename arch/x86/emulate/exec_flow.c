@@ -99,7 +99,9 @@ int umbra_exec_group5(struct umbra_emul *c)
 		return umbra_exec_inc_dec(c, ext == 1);
 	case 3:
 	case 5:
-		return c->insn.flags & UMBRA_INSN_MEM ? UMBRA_EMUL_UNHANDLED : umbra_exec_ud(c);
+		if (!(c->insn.flags & UMBRA_INSN_MEM))
+			return umbra_exec_ud(c);
+		return umbra_exec_far_mem(c, ext == 3);
 	case 7:
 		return umbra_exec_ud(c);
 	default:

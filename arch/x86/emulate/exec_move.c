@@ -78,14 +78,14 @@ int umbra_exec_movx(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* 63 in 64-bit code: MOVSXD; without REX.W no more than a MOV. (Else it is ARPL.) */
+/* 63: in 64-bit code MOVSXD; without REX.W no more than a MOV. Else ARPL. */
 int umbra_exec_movsxd(struct umbra_emul *c)
 {
 	u64 value;
 	int ret;
 
 	if (c->code != UMBRA_CODE_64)
-		return UMBRA_EMUL_UNHANDLED;
+		return umbra_exec_arpl(c);
 	/* With 66: AMD's CPUs read 4 bytes, Intel's 2. */
 	if (c->insn.opsize == 2)
 		return UMBRA_EMUL_UNHANDLED;

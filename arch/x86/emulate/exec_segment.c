@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Segment registers: loading and storing. CS is not loaded here; far branches
- * are not executed.
+ * Segment registers: loading and storing, and looking at descriptors. CS is loaded by far
+ * branches.
  */
 #include "exec.h"
 
@@ -149,7 +149,7 @@ int umbra_exec_load_segment(struct umbra_emul *c, unsigned int seg, u16 selector
 	struct umbra_descriptor d;
 	int ret;
 
-	if (umbra_exec_is_real(c) || umbra_exec_is_vm86(c))
+	if (umbra_exec_is_flat16(c))
 		return load_real(c, seg, selector);
 	if (!(selector & ~UMBRA_SELECTOR_RPL))
 		return load_null(c, seg, selector);
@@ -235,17 +235,141 @@ int umbra_exec_load_far(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* 0f 00: SLDT, STR; LLDT, LTR, VERR and VERW are not done here. */
+/* LLDT, LTR. In long mode their descriptors have twice the size: the CPU's to do. */
+static int load_system(struct umbra_emul *c, bool task)
+{
+	unsigned int type = task ? UMBRA_TYPE_TSS : UMBRA_TYPE_LDT;
+	struct umbra_descriptor d = { .seg.attr = 0 };
+	u64 selector;
+	int ret;
+
+	if (c->cpl)
+		return umbra_exec_gp(c);
+	if (c->efer & EFER_LMA)
+		return UMBRA_EMUL_UNHANDLED;
+	ret = umbra_exec_rm_read(c, 2, &selector);
+	if (ret)
+		return ret;
+	d.seg.selector = selector;
+	if (!(selector & ~(u64)UMBRA_SELECTOR_RPL)) {
+		if (task)
+			return umbra_exec_gp(c);
+		return umbra_exec_set_segment(c, UMBRA_EMUL_LDTR, &d.seg);
+	}
+	if (selector & UMBRA_SELECTOR_TI)
+		return selector_fault(c, X86_TRAP_GP, selector);
+	ret = umbra_exec_read_descriptor(c, selector, X86_TRAP_GP, 0, &d);
+	if (ret)
+		return ret;
+	if (d.seg.attr & UMBRA_EMUL_SEG_S ||
+	    (d.seg.attr & UMBRA_EMUL_SEG_TYPE & ~(task ? UMBRA_TYPE_32BIT : 0)) != type)
+		return selector_fault(c, X86_TRAP_GP, selector);
+	if (!(d.seg.attr & UMBRA_EMUL_SEG_P))
+		return selector_fault(c, X86_TRAP_NP, selector);
+	if (task) {
+		ret = umbra_exec_set_type(c, &d, UMBRA_TYPE_BUSY);
+		if (ret)
+			return ret;
+	}
+	return umbra_exec_set_segment(c, task ? UMBRA_EMUL_TR : UMBRA_EMUL_LDTR, &d.seg);
+}
+
+/* System descriptors that LAR and LSL know, a bit for each type (SDM Vol. 2A, LAR, LSL) */
+#define LAR_TYPES	0x1a3e
+#define LAR_TYPES_LONG	0x1a04
+#define LSL_TYPES	0x0a0e
+#define LSL_TYPES_LONG	0x0a04
+
+/*
+ * The descriptor of a selector that is only asked about. *@found: it is there and within
+ * reach, code and data as well as those system descriptors that @system_types names.
+ */
+static int look_up(struct umbra_emul *c, u16 selector, unsigned int system_types,
+		   struct umbra_descriptor *d, bool *found)
+{
+	unsigned int attr, dpl, code = UMBRA_TYPE_CODE | UMBRA_TYPE_CONFORMING;
+	int ret;
+
+	*found = false;
+	if (!(selector & ~UMBRA_SELECTOR_RPL))
+		return UMBRA_EMUL_DONE;
+	ret = umbra_exec_read_descriptor(c, selector, X86_TRAP_GP, 0, d);
+	/* Beyond the table is no fault here. */
+	if (ret == UMBRA_EMUL_FAULT && c->exc.vector == X86_TRAP_GP)
+		return UMBRA_EMUL_DONE;
+	if (ret)
+		return ret;
+	attr = d->seg.attr;
+	dpl = umbra_exec_dpl(attr);
+	if (!(attr & UMBRA_EMUL_SEG_S) && !(system_types & BIT(attr & UMBRA_EMUL_SEG_TYPE)))
+		return UMBRA_EMUL_DONE;
+	*found = ((attr & UMBRA_EMUL_SEG_S) && (attr & code) == code) ||
+		 (dpl >= c->cpl && dpl >= (selector & UMBRA_SELECTOR_RPL));
+	return UMBRA_EMUL_DONE;
+}
+
+/* VERR, VERW */
+static int verify(struct umbra_emul *c, bool write)
+{
+	struct umbra_descriptor d;
+	bool code, rw, found;
+	u64 selector;
+	int ret;
+
+	ret = umbra_exec_rm_read(c, 2, &selector);
+	if (!ret)
+		ret = look_up(c, selector, 0, &d, &found);
+	if (ret)
+		return ret;
+	if (found) {
+		code = d.seg.attr & UMBRA_TYPE_CODE;
+		rw = d.seg.attr & UMBRA_TYPE_RW;
+		found = write ? !code && rw : !code || rw;
+	}
+	umbra_exec_set_flags(c, X86_EFLAGS_ZF, found ? X86_EFLAGS_ZF : 0);
+	return UMBRA_EMUL_DONE;
+}
+
+/* 0f 02, 0f 03: LAR, LSL */
+int umbra_exec_lar_lsl(struct umbra_emul *c)
+{
+	bool lsl = c->insn.opcode == 3, found;
+	struct umbra_descriptor d;
+	unsigned int types;
+	u64 selector;
+	int ret;
+
+	if (umbra_exec_is_flat16(c))
+		return umbra_exec_ud(c);
+	if (c->efer & EFER_LMA)
+		types = lsl ? LSL_TYPES_LONG : LAR_TYPES_LONG;
+	else
+		types = lsl ? LSL_TYPES : LAR_TYPES;
+	ret = umbra_exec_rm_read(c, 2, &selector);
+	if (!ret)
+		ret = look_up(c, selector, types, &d, &found);
+	if (ret)
+		return ret;
+	if (found)
+		umbra_exec_set_reg(c, c->insn.reg, c->insn.opsize,
+				   lsl ? d.seg.limit : (d.raw >> 32) & 0xf0ff00);
+	umbra_exec_set_flags(c, X86_EFLAGS_ZF, found ? X86_EFLAGS_ZF : 0);
+	return UMBRA_EMUL_DONE;
+}
+
+/* 0f 00: SLDT, STR, LLDT, LTR, VERR, VERW */
 int umbra_exec_group6(struct umbra_emul *c)
 {
 	unsigned int ext = (c->insn.modrm >> 3) & 7;
 	struct umbra_emul_seg s;
 	int ret;
 
-	if (umbra_exec_is_real(c) || umbra_exec_is_vm86(c))
+	if (umbra_exec_is_flat16(c) || ext > 5)
 		return umbra_exec_ud(c);
-	if (ext > 1)
-		return UMBRA_EMUL_UNHANDLED;
+	if (ext >= 4)
+		return verify(c, ext == 5);
+	if (ext >= 2)
+		return load_system(c, ext == 3);
 	if ((c->cr4 & X86_CR4_UMIP) && c->cpl)
 		return umbra_exec_gp(c);
 	ret = c->ops->get_segment(c, ext ? UMBRA_EMUL_TR : UMBRA_EMUL_LDTR, &s);

@@ -4,11 +4,6 @@
  */
 #include "exec.h"
 
-/* Types of system descriptors (table 3-2); bit 3 tells those of 32 bits from those of 16 */
-#define TYPE_LDT	2
-#define TYPE_TSS	1
-#define TYPE_BUSY	BIT(1)
-#define TYPE_32BIT	BIT(3)
 #define TYPE_MASK	(UMBRA_EMUL_SEG_S | UMBRA_EMUL_SEG_TYPE)
 
 #define TSS_MAX		0x68
@@ -67,7 +62,7 @@ struct task_switch {
 
 static const struct layout *layout_of(const struct umbra_emul_seg *tss)
 {
-	return tss->attr & TYPE_32BIT ? &layout32 : &layout16;
+	return tss->attr & UMBRA_TYPE_32BIT ? &layout32 : &layout16;
 }
 
 static u32 get(const struct task_switch *s, unsigned int at, unsigned int width)
@@ -98,8 +93,8 @@ static int find_new(struct umbra_emul *c, struct task_switch *s)
 	ret = umbra_exec_read_descriptor(c, selector, bad, s->ext, &s->new);
 	if (ret)
 		return ret;
-	type = s->new.seg.attr & TYPE_MASK & ~(unsigned int)TYPE_32BIT;
-	if (type != (iret ? TYPE_TSS | TYPE_BUSY : TYPE_TSS))
+	type = s->new.seg.attr & TYPE_MASK & ~(unsigned int)UMBRA_TYPE_32BIT;
+	if (type != (iret ? UMBRA_TYPE_TSS | UMBRA_TYPE_BUSY : UMBRA_TYPE_TSS))
 		return fault(c, s, bad, selector);
 	if (!(s->new.seg.attr & UMBRA_EMUL_SEG_P))
 		return fault(c, s, X86_TRAP_NP, selector);
@@ -197,7 +192,7 @@ static int save_old(struct umbra_emul *c, const struct task_switch *s)
 		ret = umbra_exec_mem_read(c, linear, &type, 1, TSS_ACCESS);
 	if (ret)
 		return ret;
-	type &= ~TYPE_BUSY;
+	type &= ~UMBRA_TYPE_BUSY;
 	return umbra_exec_mem_write(c, linear, &type, 1, TSS_ACCESS);
 }
 
@@ -290,7 +285,7 @@ static int load_ldt(struct umbra_emul *c, const struct task_switch *s)
 	ret = umbra_exec_read_descriptor(c, selector, X86_TRAP_TS, s->ext, &d);
 	if (ret)
 		return ret;
-	if ((d.seg.attr & TYPE_MASK) != TYPE_LDT || !(d.seg.attr & UMBRA_EMUL_SEG_P))
+	if ((d.seg.attr & TYPE_MASK) != UMBRA_TYPE_LDT || !(d.seg.attr & UMBRA_EMUL_SEG_P))
 		return fault(c, s, X86_TRAP_TS, selector);
 	return umbra_exec_set_segment(c, UMBRA_EMUL_LDTR, &d.seg);
 }
@@ -367,7 +362,7 @@ static int enter_new(struct umbra_emul *c, struct task_switch *s)
 	if (ret)
 		return ret;
 
-	s->new.seg.attr |= TYPE_BUSY;
+	s->new.seg.attr |= UMBRA_TYPE_BUSY;
 	ret = umbra_exec_set_segment(c, UMBRA_EMUL_TR, &s->new.seg);
 	if (ret)
 		return ret;
@@ -402,7 +397,7 @@ int umbra_emul_task_switch(struct umbra_emul *c, const struct umbra_emul_task *t
 		ret = probe(c, &s);
 	/* The last thing that may be in somebody's way, and the first that changes. */
 	if (!ret && t->reason != UMBRA_TASK_IRET)
-		ret = umbra_exec_set_type(c, &s.new, TYPE_BUSY);
+		ret = umbra_exec_set_type(c, &s.new, UMBRA_TYPE_BUSY);
 	if (ret)
 		return ret;
 

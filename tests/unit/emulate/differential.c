@@ -259,6 +259,10 @@ static void make_instruction(struct test *x)
 		put(x, random_value(), 1);
 	if (t->flags & T_IMM16)
 		put(x, random_value(), 2);
+	if (t->flags & T_ENTER) {
+		put(x, random_below(0x40), 2);
+		put(x, one_in(4) ? random_value() : random_below(4), 1);
+	}
 	if (t->flags & T_IMMZ)
 		put(x, random_value(), opsize == 2 ? 2 : 4);
 	if (t->flags & T_IMMV)
@@ -437,7 +441,7 @@ static void make_operands(struct test *x, const struct umbra_insn *insn)
 	}
 	if (t->flags & T_STACK)
 		point_reg(x, UMBRA_EMUL_RSP, random_target(x), UMBRA_EMUL_SS);
-	if (t->flags & T_LEAVE)
+	if (t->flags & (T_LEAVE | T_ENTER))
 		point_reg(x, UMBRA_EMUL_RBP, random_target(x), UMBRA_EMUL_SS);
 	if (t->flags & T_XLAT)
 		point_reg(x, UMBRA_EMUL_RBX, target, insn->seg);

@@ -46,7 +46,9 @@ typedef int64_t s64;
 
 #define X86_TRAP_DE		0
 #define X86_TRAP_DB		1
+#define X86_TRAP_BP		3
 #define X86_TRAP_OF		4
+#define X86_TRAP_BR		5
 #define X86_TRAP_UD		6
 #define X86_TRAP_NM		7
 #define X86_TRAP_TS		10

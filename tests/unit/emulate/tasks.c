@@ -457,14 +457,12 @@ static void test_stopped(void)
 	expect(task_switch(UMBRA_TASK_CALL, 5) == UMBRA_EMUL_UNHANDLED);
 }
 
-static void run_test(const char *name, void (*fn)(void))
+static void run_test(const char *name, void (*test)(void))
 {
 	failed = false;
-	fn();
-	tests++;
-	if (failed)
-		failures++;
-	printf("%s %u - %s\n", failed ? "not ok" : "ok", tests, name);
+	test();
+	printf("%sok %u - %s\n", failed ? "not " : "", ++tests, name);
+	failures += failed;
 }
 
 int main(void)
@@ -480,6 +478,6 @@ int main(void)
 	run_test("task switches that are refused", test_refused);
 	run_test("selectors of a new task", test_selectors);
 	run_test("task switches that are stopped", test_stopped);
-	printf("1..%u\n", tests);
-	return !!failures;
+	printf("1..%u\n# tasks: %u passed, %u failed\n", tests, tests - failures, failures);
+	return failures != 0;
 }

@@ -41,6 +41,7 @@
 #define T_PARTIAL	BIT(23)	/* several elements: a fault may come from any, half way */
 #define T_PUSHSEG	BIT(24)	/* on 32 bits CPUs differ: use 16 or 64 */
 #define T_NOLOCK	BIT(25)	/* LOCK means something on one vendor's CPUs only */
+#define T_ENTER		BIT(27)	/* rBP points to memory; a size and a level */
 #define T_NOAC		BIT(26)	/* CPUs differ in how EFLAGS.AC applies */
 
 /* Flags that the manuals leave undefined */
@@ -49,6 +50,7 @@
 #define MUL		(X86_EFLAGS_SF | X86_EFLAGS_ZF | X86_EFLAGS_AF | X86_EFLAGS_PF)
 #define DIV		(MUL | X86_EFLAGS_CF | X86_EFLAGS_OF)
 #define BITS		(X86_EFLAGS_OF | X86_EFLAGS_SF | X86_EFLAGS_AF | X86_EFLAGS_PF)
+#define BCD		(X86_EFLAGS_OF | X86_EFLAGS_SF | X86_EFLAGS_ZF | X86_EFLAGS_PF)
 #define SHIFT		(X86_EFLAGS_OF | X86_EFLAGS_AF)	/* OF only for counts above 1 */
 #define ROTATE		X86_EFLAGS_OF			/* likewise */
 
