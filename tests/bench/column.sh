@@ -10,7 +10,7 @@
 # What a guest said, its monitor's statistics and KVM's exits are left in
 # DIRECTORY as NAME.console, .json and .exits. Says of each
 #
-#   JOB name exit-status idle-nanoseconds-of-the-host
+#   JOB name exit-status
 #
 # or, if there is no such hypervisor, "SKIP reason". What was changed of the host
 # is changed back. Settings: VMCTL, KVMRUN, UMBRA_KO (programs and module), LIMIT
@@ -73,11 +73,6 @@ load_kvm() {
 	esac
 }
 
-# Nanoseconds that the host's CPUs have been idle.
-idle() {
-	awk '/\.idle_sleeptime/ { sum += $3 } END { printf "%.0f\n", sum }' /proc/timer_list
-}
-
 describe() {
 	echo "kernel=$(uname -r)"
 	sed -n 's/^model name[^:]*: /cpu=/p' /proc/cpuinfo | head -n 1
@@ -97,18 +92,16 @@ run() {
 	trigger=$tracing/events/kvm/kvm_exit/trigger
 	[ "$pages" = - ] || [ ! -e $huge ] || echo "$pages" >$huge
 	[ "$traced" = 0 ] || echo $histogram >"$trigger"
-	idle=$(idle)
 	timeout -k 5 "${LIMIT-600}" "$monitor" run "$@" --paging "$paging" \
 		--console "file:$directory/$name.console" --stats "$directory/$name.json" \
 		</dev/null >"$directory/$name.errors" 2>&1
 	status=$?
-	idle=$(($(idle) - idle))
 	if [ "$traced" = 1 ]; then
 		cat "${trigger%/*}/hist" >"$directory/$name.exits"
 		echo "!$histogram" >"$trigger"
 	fi
 	[ "$pages" = - ] || [ ! -e $huge ] || echo "$huge_before" >$huge
-	echo "JOB $name $status $idle"
+	echo "JOB $name $status"
 }
 
 loaded=

@@ -94,11 +94,7 @@ class Emulated:
         for workload in workloads:
             console = self._boot(kernels.guest_kernel(self.kernel), jobs.linux_append(workload),
                                 image.guest_initrd())
-            cell = lines.cells(console).get(workload, {"fail": "the guest did not come to its end"})
-            if workload == jobs.BOOT and "ticks" in cell and self.idle is not None:
-                cell["idle_ticks"] = cell["idle"] * self.idle
-                cell["ticks"] -= cell["idle_ticks"]
-            cells[workload] = cell
+            cells[workload] = jobs.busy(console, workload, self)
         return cells
 
     def _command(self, column, joblist, fetched):

@@ -63,20 +63,19 @@ class Outcome:
     """What became of a job."""
 
     status: int
-    idle: int
     console: str = ""
     errors: str = ""
     stats: dict = dataclasses.field(default_factory=dict)
     histogram: str = None
 
     @staticmethod
-    def read(directory, name, status, idle):
+    def read(directory, name, status):
         """Return what column.sh left of a job."""
         def text(kind):
             path = Path(directory, f"{name}.{kind}")
             return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-        return Outcome(status, idle, text("console"), text("errors").strip(),
+        return Outcome(status, text("console"), text("errors").strip(),
                        json.loads(text("json") or "{}"), text("exits") or None)
 
 
@@ -197,16 +196,23 @@ def _tests(outcomes, tests, iterations, vendor):
     return result
 
 
+def busy(console, workload, host):
+    """Return what a workload took without the time for which its guest was idle.
+
+    @host.idle: ticks in a nanosecond, or None if idle time counts like any other.
+    """
+    cell = lines.cells(console).get(workload, {"fail": "the guest did not come to its end"})
+    if "ticks" in cell and host.idle is not None:
+        cell["ticks"] -= cell.get("idle", 0) * host.idle
+    return cell
+
+
 def _workload(outcomes, workload, host):
-    """Return the cell of a workload; @host.idle says how idle time is ticks."""
+    """Return the cell of a workload."""
     outcome = outcomes.get(f"linux.{workload}")
-    cell = lines.cells(outcome.console).get(workload) if outcome else None
-    if not cell or "ticks" not in cell:
-        return cell or {"fail": why(outcome) or "the guest did not come to its end"}
-    # The host was idle only while the guest booted.
-    if workload == BOOT and host.idle is not None:
-        cell["idle_ticks"] = outcome.idle * host.idle
-        cell["ticks"] -= cell["idle_ticks"]
+    cell = busy(outcome.console if outcome else "", workload, host)
+    if "ticks" not in cell:
+        return {"fail": why(outcome) or cell["fail"]}
     source, base = outcome, outcomes.get(f"linux.{BOOT}")
     if f"trace.{workload}" in outcomes:
         source, base = outcomes[f"trace.{workload}"], outcomes.get(f"trace.{BOOT}")

@@ -51,10 +51,10 @@ def _outcomes(said, directory):
     """Return ({job: outcome}, reason why there are none)."""
     outcomes = {}
     for line in said:
-        found = re.match(r"JOB (\S+) (\d+) (-?\d+)$", line)
+        found = re.match(r"JOB (\S+) (\d+)$", line)
         if found:
-            name, status, idle = found.groups()
-            outcomes[name] = jobs.Outcome.read(directory, name, int(status), int(idle))
+            name, status = found.groups()
+            outcomes[name] = jobs.Outcome.read(directory, name, int(status))
         elif line.startswith("SKIP "):
             return {}, line.removeprefix("SKIP ")
     return outcomes, ""

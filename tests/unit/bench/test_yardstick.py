@@ -48,11 +48,11 @@ class Host:
     idle = 2.0
 
 
-def outcome(exits=None, console="", status=1, idle=0, **more):
+def outcome(exits=None, console="", status=1, **more):
     """Return the outcome of a job under Umbra."""
     stats = {"exits": {name: {"count": count, "cycles": 0} for name, count in (exits or {}).items()},
              "counters": more.pop("counters", {})}
-    return jobs.Outcome(status, idle, console, stats=stats, **more)
+    return jobs.Outcome(status, console, stats=stats, **more)
 
 
 def a_table(**ticks):
@@ -163,9 +163,9 @@ class Jobs(unittest.TestCase):
 
     def test_workload_is_the_difference_to_booting(self):
         outcomes = {
-            "linux.boot": outcome({"io": 700, "npf": 50}, "BENCH name=boot ticks=1000 iterations=1 idle=5\n", 0, 100),
+            "linux.boot": outcome({"io": 700, "npf": 50}, "BENCH name=boot ticks=1000 iterations=1 idle=100\n", 0),
             "linux.forkwait": outcome({"io": 705, "npf": 50, "hlt": 4},
-                                      "BENCH name=forkwait ticks=300 iterations=2 idle=0\n", 0, 120)}
+                                      "BENCH name=forkwait ticks=300 iterations=2 idle=0\n", 0)}
         cells = jobs.results(outcomes, [], ["boot", "forkwait"], {}, Host)
         self.assertEqual((cells["boot"]["ticks"], cells["boot"]["exits"]), (800, {"io": 700, "npf": 50}))
         self.assertEqual((cells["forkwait"]["ticks"], cells["forkwait"]["exits"]), (300, {"io": 5, "hlt": 4}))
