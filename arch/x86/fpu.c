@@ -86,6 +86,35 @@ int umbra_fpu_reset(struct umbra_vcpu *vcpu)
 	return ret;
 }
 
+/* The host's own, the same on every CPU. */
+static u64 host_xcr0, host_xss;
+/* Where the standard format has PKRU; 0: the host does not use it. */
+static u32 pkru_offset;
+
+#define XSTATE_BV	512	/* offset of the header's first word (SDM Vol. 1 13.4.2) */
+
+/* Components that the guest's CPU has. */
+static u64 guest_xfeatures(struct umbra_vcpu *vcpu)
+{
+	return umbra_xcr0_allowed(vcpu) | XFEATURE_MASK_FPSSE;
+}
+
+/*
+ * The guest's PKRU is not where the CPU saves it: while the guest is out, that is
+ * the host's. Nor does the header say whether the guest's is in its initial state.
+ */
+static void put_pkru(struct umbra_vcpu *vcpu, u8 *area)
+{
+	u64 xstate_bv;
+
+	if (!pkru_offset || !(guest_xfeatures(vcpu) & XFEATURE_MASK_PKRU))
+		return;
+	memcpy(area + pkru_offset, &vcpu->arch.pkru, sizeof(vcpu->arch.pkru));
+	memcpy(&xstate_bv, area + XSTATE_BV, sizeof(xstate_bv));
+	xstate_bv |= XFEATURE_MASK_PKRU;
+	memcpy(area + XSTATE_BV, &xstate_bv, sizeof(xstate_bv));
+}
+
 /**
  * umbra_fpu_get() - UMBRA_GET_XSAVE
  * @vcpu: the vCPU; vcpu->mutex is held, its FPU is not loaded
@@ -104,8 +133,9 @@ int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
 	area = kvzalloc(size, GFP_KERNEL);
 	if (!area)
 		return -ENOMEM;
-	fpu_copy_guest_fpstate_to_uabi(&vcpu->arch.fpu, area, size,
-				       vcpu->arch.fpu.fpstate->user_xfeatures, vcpu->arch.pkru);
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->arch.fpu, area, size, guest_xfeatures(vcpu),
+				       vcpu->arch.pkru);
+	put_pkru(vcpu, area);
 	if (copy_to_user(u64_to_user_ptr(arg->area), area, size))
 		ret = -EFAULT;
 	kvfree(area);
@@ -123,6 +153,7 @@ int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
 int umbra_fpu_set(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
 {
 	unsigned int size = vcpu->arch.fpu.uabi_size;
+	u32 pkru = 0;	/* as a component that is not in the header */
 	void *area;
 	int ret;
 
@@ -134,16 +165,22 @@ int umbra_fpu_set(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg)
 	ret = -EFAULT;
 	if (copy_from_user(area, u64_to_user_ptr(arg->area), size))
 		goto out;
-	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->arch.fpu, area,
-					     umbra_xcr0_allowed(vcpu) | XFEATURE_MASK_FPSSE,
-					     &vcpu->arch.pkru);
+	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->arch.fpu, area, guest_xfeatures(vcpu), &pkru);
+	if (!ret)
+		vcpu->arch.pkru = pkru;
 out:
 	kvfree(area);
 	return ret;
 }
 
-/* The host's own, the same on every CPU. */
-static u64 host_xcr0, host_xss;
+/* SDM Vol. 1 13.2: the offset of a component in the standard format. */
+static u32 component_offset(unsigned int component)
+{
+	u32 eax, ebx, ecx, edx;
+
+	cpuid_count(XSTATE_CPUID, component, &eax, &ebx, &ecx, &edx);
+	return ebx;
+}
 
 /**
  * umbra_fpu_host_init() - learn what the host uses
@@ -154,6 +191,8 @@ void umbra_fpu_host_init(void)
 		host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl_safe(MSR_IA32_XSS, &host_xss);
+	if (host_xcr0 & XFEATURE_MASK_PKRU)
+		pkru_offset = component_offset(XFEATURE_PKRU);
 }
 
 /**
