@@ -805,6 +805,18 @@ static u32 get_reg(const struct umbra_lapic_state *state, u32 offset)
 	return value;
 }
 
+static void get_regs(struct umbra_lapic *lapic, struct umbra_lapic_state *state)
+{
+	unsigned int i;
+	u32 value;
+
+	for (i = 0; i < ARRAY_SIZE(saved_regs); i++)
+		if (read_reg(lapic, saved_regs[i], &value))
+			put_reg(state, saved_regs[i], value);
+	put_reg(state, APIC_ICR2, lapic->icr >> 32);
+	put_reg(state, APIC_DFR, lapic->dfr);
+}
+
 /**
  * umbra_lapic_get_state() - UMBRA_GET_LAPIC
  * @vcpu: the vCPU; vcpu->mutex is held
@@ -813,17 +825,17 @@ static u32 get_reg(const struct umbra_lapic_state *state, u32 offset)
 void umbra_lapic_get_state(struct umbra_vcpu *vcpu, struct umbra_lapic_state *state)
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
-	unsigned int i;
-	u32 value;
+	u64 before;
 
 	memset(state, 0, sizeof(*state));
-	for (i = 0; i < ARRAY_SIZE(saved_regs); i++) {
-		if (read_reg(lapic, saved_regs[i], &value))
-			put_reg(state, saved_regs[i], value);
-	}
-	put_reg(state, APIC_ICR2, lapic->icr >> 32);
-	put_reg(state, APIC_DFR, lapic->dfr);
-	state->timer_remaining_ns = umbra_lapic_timer_remaining(lapic);
+	/* An interrupt of the timer is in IRR, or yet to come; not both and not neither. */
+	do {
+		umbra_lapic_timer_settle(lapic);
+		before = umbra_lapic_timer_remaining(lapic);
+		get_regs(lapic, state);
+		umbra_lapic_timer_settle(lapic);
+		state->timer_remaining_ns = umbra_lapic_timer_remaining(lapic);
+	} while (state->timer_remaining_ns > before || (before && !state->timer_remaining_ns));
 	state->esr_pending = atomic_read(&lapic->esr_new);
 	if (test_bit(0, &lapic->extint))
 		state->flags |= UMBRA_LAPIC_EXTINT;

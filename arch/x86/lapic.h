@@ -172,6 +172,7 @@ u32 umbra_lapic_timer_get_count(struct umbra_lapic *lapic);
 void umbra_lapic_timer_set_divide(struct umbra_lapic *lapic, u32 tdcr);
 u64 umbra_lapic_timer_get_deadline(struct umbra_lapic *lapic);
 void umbra_lapic_timer_set_deadline(struct umbra_lapic *lapic, u64 tsc);
+void umbra_lapic_timer_settle(struct umbra_lapic *lapic);
 u64 umbra_lapic_timer_remaining(struct umbra_lapic *lapic);
 void umbra_lapic_timer_restore(struct umbra_lapic *lapic, u64 remaining);
 void umbra_lapic_tsc_changed(struct umbra_vcpu *vcpu);

@@ -172,6 +172,18 @@ u64 umbra_lapic_timer_remaining(struct umbra_lapic *lapic)
 }
 
 /**
+ * umbra_lapic_timer_settle() - wait until the timer has fired, if it is about to
+ * @lapic: the APIC; its own thread
+ *
+ * Afterwards its interrupt is where it belongs.
+ */
+void umbra_lapic_timer_settle(struct umbra_lapic *lapic)
+{
+	while (hrtimer_callback_running(&lapic->timer))
+		cpu_relax();
+}
+
+/**
  * umbra_lapic_timer_get_count() - read the current count
  * @lapic: the APIC; its own thread
  *
