@@ -175,6 +175,7 @@ static void read_caps(void)
 	if (boot_cpu_has(X86_FEATURE_HYPERVISOR)) {
 		cpuid(HYPERVISOR_LEAF, &eax, &ebx, &ecx, &edx);
 		svm_caps.inject_virq = ebx == TCG_EBX && ecx == TCG_ECX && edx == TCG_EDX;
+		svm_caps.tss_available = svm_caps.inject_virq;
 	}
 }
 

@@ -154,20 +154,24 @@ static void step_one(struct umbra_vcpu *vcpu)
 }
 
 /**
- * svm_end_step() - an instruction that may have been stepped through is done in software
- * @vcpu: the vCPU, loaded
+ * svm_end_step() - an instruction that may have been stepped through is done otherwise
+ * @vcpu: the vCPU, loaded; any context
  *
- * RFLAGS.TF is the guest's own afterwards.
+ * For exits before the instruction: what executes it in software must not see our
+ * TF, and neither must who reads the guest's registers. If the CPU has cleared TF,
+ * it is on the guest's stack, where an exception that the instruction raised has
+ * put it, and the trap will come when the handler returns.
  */
 void svm_end_step(struct umbra_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (!svm->stepping)
+	if (!svm->stepping || !(vcpu->arch.rflags & X86_EFLAGS_TF))
 		return;
 	svm->stepping = false;
 	if (!svm->guest_steps)
 		vcpu->arch.rflags &= ~(u64)X86_EFLAGS_TF;
+	/* What is waited for still waits. */
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
 }
 
@@ -208,6 +212,7 @@ void svm_cancel_injection(struct umbra_vcpu *vcpu)
 	to_vmcb(vcpu)->control.event_inj = 0;
 	if (to_svm(vcpu)->virq)
 		svm_close_interrupt_window(vcpu);
+	svm_end_step(vcpu);
 }
 
 /* The IRET that ends an NMI handler has been executed once RIP is elsewhere. */

@@ -450,7 +450,6 @@ static int exit_task_switch(struct umbra_vcpu *vcpu)
 				task.insn_length = 0;
 		}
 	}
-	svm_end_step(vcpu);
 	arch->rflags &= ~(u64)X86_EFLAGS_RF;
 	if (control->exit_info_2 & TASK_RF)
 		arch->rflags |= X86_EFLAGS_RF;

@@ -224,6 +224,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (unlikely(arch->exit_reason == SVM_ROW_INVALID)) {
 		/* The guest did not run, and what the save area holds now is undefined. */
 		control->clean = 0;
+		svm_end_step(vcpu);
 		return;
 	}
 	control->clean = svm_caps.clean_bits;
@@ -240,6 +241,8 @@ void svm_run(struct umbra_vcpu *vcpu)
 	arch->cr2 = save->cr2;
 	arch->dr6 = save->dr6;
 	arch->dr7 = save->dr7;
+	if (unlikely(svm->stepping) && arch->exit_reason != SVM_EXIT_EXCP_BASE + X86_TRAP_DB)
+		svm_end_step(vcpu);
 	if (svm_nested(vcpu))
 		arch->cr3 = save->cr3;
 	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))

@@ -47,9 +47,13 @@ enum svm_clean {
  * inject_virq: external interrupts go by V_IRQ instead of EVENTINJ. QEMU's
  * emulated CPU delivers one from EVENTINJ twice if another of its CPUs wants
  * something of it at the same moment.
+ * tss_available: TR is given to the CPU as that of a TSS that is not busy. QEMU's
+ * ends itself when it looks for a stack in a busy one outside long mode; its own
+ * LTR leaves TR like this.
  */
 struct svm_caps {
 	bool inject_virq;
+	bool tss_available;
 	u32 asids;
 	bool nested;
 	bool next_rip;
@@ -200,12 +204,12 @@ bool svm_can_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void svm_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void svm_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void svm_close_interrupt_window(struct umbra_vcpu *vcpu);
+void svm_end_step(struct umbra_vcpu *vcpu);
 void svm_cancel_injection(struct umbra_vcpu *vcpu);
 void svm_complete_exit(struct umbra_vcpu *vcpu);
 bool svm_nothing_to_complete(struct umbra_vcpu *vcpu);
 void svm_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva);
 bool svm_raised_by_instruction(u32 info);
-void svm_end_step(struct umbra_vcpu *vcpu);
 int svm_exit_iret(struct umbra_vcpu *vcpu);
 int svm_exit_debug(struct umbra_vcpu *vcpu);
 

@@ -165,6 +165,8 @@ static struct vmcb_seg *segment(struct vmcb *vmcb, int seg)
 #define HIGH_SHIFT	4
 #define VMCB_SEG_L	BIT(9)
 #define VMCB_SEG_DB	BIT(10)
+/* Of the type of a TSS (4.8.3, table 4-6). */
+#define SEG_BUSY	2U
 
 /**
  * svm_get_segment() - read a segment register
@@ -189,7 +191,7 @@ void svm_get_segment(struct umbra_vcpu *vcpu, int seg, struct umbra_segment *s)
 	if (s->limit > 0xfffff)
 		s->attr |= UMBRA_SEG_G;
 	if (seg == UMBRA_TR)
-		s->attr |= 2;
+		s->attr |= SEG_BUSY;
 	if (!(s->attr & UMBRA_SEG_P))
 		s->attr |= UMBRA_SEG_UNUSABLE;
 	/* SS.DPL is the CPL to everybody else; here that is a field of its own. */
@@ -215,6 +217,8 @@ void svm_set_segment(struct umbra_vcpu *vcpu, int seg, const struct umbra_segmen
 	v->attrib = (s->attr & VMCB_SEG_LOW) | (s->attr >> HIGH_SHIFT & VMCB_SEG_HIGH);
 	if (s->attr & UMBRA_SEG_UNUSABLE)
 		v->attrib &= ~UMBRA_SEG_P;
+	if (seg == UMBRA_TR && svm_caps.tss_available)
+		v->attrib &= ~SEG_BUSY;
 	if (seg == UMBRA_SS)
 		vmcb->save.cpl = (s->attr & UMBRA_SEG_DPL) >> UMBRA_SEG_DPL_SHIFT;
 	svm_dirty(vmcb, SVM_CLEAN_SEGMENTS);
