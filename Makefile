@@ -17,7 +17,7 @@ help:
 	@echo 'make                 umbra.ko for the running kernel (KVER=, KDIR= for another), and vmctl'
 	@echo 'make module, vmctl   only one of them'
 	@echo 'make demo            boot a Linux guest on an emulated AMD-V host, with nested and with'
-	@echo '                     shadow paging (KERNEL=6.1|6.12; HOST=vmx: VT-x, three minutes;'
+	@echo '                     shadow paging (KERNEL=6.1|6.12; HOST=vmx: VT-x, slower;'
 	@echo '                     HOST=this: on this machine)'
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
