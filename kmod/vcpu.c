@@ -149,15 +149,19 @@ void umbra_vm_kick_and_wait(struct umbra_vm *vm, int request)
  * Stay out while the VM is stopped, which is never for long. Only a fatal signal
  * ends the wait; -EINTR, the mutex is not held on return then.
  */
+static noinline int wait_for_resume(struct umbra_vm *vm)
+{
+	return wait_event_killable(vm->stop_wait, !READ_ONCE(vm->stopping)) ? -EINTR : 0;
+}
+
 static __always_inline int vcpu_lock(struct umbra_vcpu *vcpu)
 {
-	if (unlikely(READ_ONCE(vcpu->vm->stopping)) &&
-	    wait_event_killable(vcpu->vm->stop_wait, !READ_ONCE(vcpu->vm->stopping)))
+	if (unlikely(READ_ONCE(vcpu->vm->stopping)) && wait_for_resume(vcpu->vm))
 		return -EINTR;
 	return mutex_lock_killable(&vcpu->mutex);
 }
 
-static __always_inline long vcpu_ioctl_run(struct umbra_vcpu *vcpu, unsigned long arg)
+static long vcpu_ioctl_run(struct umbra_vcpu *vcpu, unsigned long arg)
 {
 	long ret;
 

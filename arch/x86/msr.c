@@ -17,9 +17,6 @@
 #include "lapic.h"
 #include "umbra.h"
 
-/* Memory types (SDM Vol. 3 table 12-2); 7 is UC- and valid in PAT only. */
-#define TYPES_MTRR		(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6))
-#define TYPES_PAT		(TYPES_MTRR | BIT(7))
 #define PAT_RESET		0x0007040600070406ULL
 
 /* Variable ranges, fixed ranges, write-combining. */
@@ -127,15 +124,17 @@ unsigned int umbra_msr_list(struct umbra_msr *list, unsigned int room)
 	return i;
 }
 
-/* Every byte of @value names a memory type in @types. */
-static bool types_valid(u64 value, u32 types)
-{
-	unsigned int i;
+#define EVERY_BYTE(b)		((b) * 0x0101010101010101ULL)
 
-	for (i = 0; i < 8; i++, value >>= 8)
-		if ((value & 0xff) > 7 || !(types & BIT(value & 7)))
-			return false;
-	return true;
+/*
+ * Does every byte of @value name a memory type? 2, 3 and what is above 7 are
+ * reserved; 7 is UC- and valid in PAT only (SDM Vol. 3 table 12-2).
+ */
+static bool types_valid(u64 value, bool pat)
+{
+	if (value & EVERY_BYTE(0xf8) || value >> 1 & ~(value >> 2) & EVERY_BYTE(1))
+		return false;
+	return pat || !(value & value >> 1 & value >> 2 & EVERY_BYTE(1));
 }
 
 static u64 *mtrr(struct umbra_msr_state *msr, u32 index)
@@ -164,12 +163,12 @@ static bool mtrr_valid(struct umbra_vcpu *vcpu, u32 index, u64 value)
 
 	if (index == MSR_MTRR_DEF_TYPE)
 		return !(value & ~(u64)MTRR_DEF_TYPE_BITS) &&
-		       types_valid(value & 0xff, TYPES_MTRR);
+		       types_valid(value & 0xff, false);
 	if (index >= MSR_MTRR_64K)
-		return types_valid(value, TYPES_MTRR);
+		return types_valid(value, false);
 	if (index & 1)
 		return !(value & ~(address | MTRR_MASK_VALID));
-	return !(value & ~(address | 0xff)) && types_valid(value & 0xff, TYPES_MTRR);
+	return !(value & ~(address | 0xff)) && types_valid(value & 0xff, false);
 }
 
 static u32 vendor(const struct umbra_vcpu *vcpu)
@@ -463,7 +462,7 @@ int umbra_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_EFER:
 		return umbra_set_efer(vcpu, value);
 	case MSR_IA32_CR_PAT:
-		return types_valid(value, TYPES_PAT) ?
+		return types_valid(value, true) ?
 		       umbra_backend->set_msr(vcpu, index, value) : 1;
 	case MSR_LSTAR:
 	case MSR_CSTAR:

@@ -30,7 +30,7 @@ int umbra_insn_io_allowed(struct umbra_emul *c, u16 port, unsigned int size)
 	return umbra_insn_gp_if(c, bits >> (port & 7) & (BIT(size) - 1));
 }
 
-static void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, unsigned int count,
+static __always_inline void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, unsigned int count,
 			u8 direction)
 {
 	struct umbra_run *run = vcpu->run;
@@ -40,7 +40,8 @@ static void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, un
 	run->io.direction = direction;
 	run->io.size = size;
 	run->io.count = count;
-	umbra_check_io_breakpoints(vcpu, port, size);
+	if (unlikely(vcpu->arch.dr7 & DR7_ENABLED))
+		umbra_check_io_breakpoints(vcpu, port, size);
 	vcpu->arch.stat[UMBRA_STAT_PIO_EXITS]++;
 }
 

@@ -130,7 +130,7 @@ static int wait_runnable(struct umbra_vcpu *vcpu)
 }
 
 /* What others, or the last exit, have asked for. 1: go on; 0, -errno: leave. */
-static int take_requests(struct umbra_vcpu *vcpu)
+static noinline int take_requests(struct umbra_vcpu *vcpu)
 {
 	int ret;
 
@@ -234,7 +234,7 @@ static bool enter(struct umbra_vcpu *vcpu)
 	return true;
 }
 
-static int entry_failed(struct umbra_vcpu *vcpu)
+static noinline int entry_failed(struct umbra_vcpu *vcpu)
 {
 	struct umbra_run *run = vcpu->run;
 

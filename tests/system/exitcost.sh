@@ -6,5 +6,5 @@
 # files: tests/system/programs/build/exitcost
 . ./lib.sh
 
-./exitcost "$PAGING" cpuid=530 rdmsr=560 wrmsr=660 hypercall=490 out=1640 in=1660 \
-	mmio-write=2250 mmio-read=2270
+./exitcost "$PAGING" cpuid=515 rdmsr=550 wrmsr=590 hypercall=480 out=1590 in=1610 \
+	mmio-write=2190 mmio-read=2210

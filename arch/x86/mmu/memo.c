@@ -73,6 +73,16 @@ static void remember(struct umbra_vcpu *vcpu, struct umbra_mmu_memo *memo, gva_t
 	memo->page = gva & PAGE_MASK;
 }
 
+static noinline bool remember_code(struct umbra_vcpu *vcpu, u64 linear, u32 access)
+{
+	struct umbra_walk w;
+
+	if (!umbra_walk_gva(vcpu, linear, access, &w))
+		return false;
+	remember(vcpu, &vcpu->arch.mmu.code, linear, access, 0, &w);
+	return true;
+}
+
 /**
  * umbra_mmu_read_code() - read the code at an address
  * @vcpu: the vCPU, loaded
@@ -90,7 +100,6 @@ bool umbra_mmu_read_code(struct umbra_vcpu *vcpu, u64 linear, bool user, u64 *co
 	struct umbra_mmu_memo *memo = &vcpu->arch.mmu.code;
 	u32 access = X86_PF_INSTR | (user ? X86_PF_USER : 0);
 	const u64 __user *from;
-	struct umbra_walk w;
 	int attempt;
 
 	if (unlikely(offset_in_page(linear) > PAGE_SIZE - UMBRA_CODE_BYTES))
@@ -110,9 +119,8 @@ bool umbra_mmu_read_code(struct umbra_vcpu *vcpu, u64 linear, bool user, u64 *co
 			}
 			user_read_access_end();
 		}
-		if (attempt || !umbra_walk_gva(vcpu, linear, access, &w))
+		if (attempt || !remember_code(vcpu, linear, access))
 			return false;
-		remember(vcpu, memo, linear, access, 0, &w);
 	}
 	return false;
 

@@ -431,6 +431,9 @@ enum umbra_fast umbra_mmu_fast_fault(struct umbra_vcpu *vcpu, u64 addr, u32 erro
 
 	if (!READ_ONCE(mmu_fast) || !strategy->fast_fault)
 		return UMBRA_FAST_NO;
+	/* What was no memory last time most likely still is none. */
+	if (unlikely(vcpu->arch.mmu.data.page == (addr & PAGE_MASK)))
+		return UMBRA_FAST_NO;
 	ret = strategy->fast_fault(vcpu, addr,
 				   error_code & (X86_PF_WRITE | X86_PF_USER | X86_PF_INSTR), error);
 	if (ret == UMBRA_FAST_FAULT)

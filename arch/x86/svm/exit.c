@@ -650,7 +650,7 @@ static bool fast_pf(struct umbra_vcpu *vcpu)
 	return true;
 }
 
-static __always_inline bool fast(struct umbra_vcpu *vcpu)
+static noinline bool fast(struct umbra_vcpu *vcpu)
 {
 	switch (vcpu->arch.exit_reason) {
 	case SVM_EXIT_CPUID:
@@ -663,12 +663,20 @@ static __always_inline bool fast(struct umbra_vcpu *vcpu)
 		return fast_pf(vcpu);
 	case SVM_EXIT_WRITE_CR3:
 		return fast_cr3_write(vcpu);
-	case SVM_EXIT_INVLPG:
-		return fast_invlpg(vcpu);
 	default:
-		return false;
+		return fast_invlpg(vcpu);
 	}
 }
+
+/* The rows that fast() knows. */
+static const bool has_fast[SVM_NR_ROWS] = {
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = true,
+	[SVM_EXIT_WRITE_CR3] = true,
+	[SVM_EXIT_CPUID] = true,
+	[SVM_EXIT_INVLPG] = true,
+	[SVM_EXIT_MSR] = true,
+	[SVM_EXIT_VMMCALL] = true,
+};
 
 /**
  * svm_fast_exit() - deal with an exit while interrupts are still off
@@ -682,6 +690,8 @@ bool svm_fast_exit(struct umbra_vcpu *vcpu)
 {
 	bool done;
 
+	if (!has_fast[vcpu->arch.exit_reason])
+		return false;
 	/* The trap after a step is for the handlers: complete_exit() must have been there first. */
 	if (unlikely(vcpu->arch.rflags & X86_EFLAGS_TF))
 		return false;
