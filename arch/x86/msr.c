@@ -66,6 +66,15 @@ static const struct {
 	{ MSR_IA32_LASTBRANCHTOIP, AMD | INTEL },
 	{ MSR_IA32_LASTINTFROMIP, AMD | INTEL },
 	{ MSR_IA32_LASTINTTOIP, AMD | INTEL },
+	/* Performance counters, which every AMD CPU has, but here count nothing. */
+	{ MSR_K7_EVNTSEL0, AMD, true },
+	{ MSR_K7_EVNTSEL0 + 1, AMD, true },
+	{ MSR_K7_EVNTSEL0 + 2, AMD, true },
+	{ MSR_K7_EVNTSEL0 + 3, AMD, true },
+	{ MSR_K7_PERFCTR0, AMD, true },
+	{ MSR_K7_PERFCTR0 + 1, AMD, true },
+	{ MSR_K7_PERFCTR0 + 2, AMD, true },
+	{ MSR_K7_PERFCTR0 + 3, AMD, true },
 	/* No fixed-range extensions, no top of memory above 4 GiB. */
 	{ MSR_AMD64_SYSCFG, AMD, true },
 	{ MSR_K7_CLK_CTL, AMD, true },

@@ -45,6 +45,7 @@ uint64_t firmware_write(struct guest_memory *mem, unsigned int cpus)
 	/* Its first byte is its size in KiB. */
 	ebda[0] = (FIRMWARE_EBDA_END - FIRMWARE_EBDA) >> 10;
 
+	bios_write(mem);
 	mptable_write(mem, cpus, id);
 	return acpi_write(mem, cpus, id);
 }

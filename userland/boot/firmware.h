@@ -15,6 +15,9 @@
  */
 uint64_t acpi_write(struct guest_memory *mem, unsigned int cpus, uint8_t ioapic_id);
 
+/** bios_write() - Write the real-mode interrupt vectors and what they lead to */
+void bios_write(struct guest_memory *mem);
+
 /** mptable_write() - Write the table of Intel's MultiProcessor Specification */
 void mptable_write(struct guest_memory *mem, unsigned int cpus, uint8_t ioapic_id);
 

@@ -21,6 +21,7 @@
 #define FIRMWARE_TABLES		0xe0000	/* ACPI */
 #define FIRMWARE_TABLES_END	0xf0000
 #define FIRMWARE_MP_TABLE	0xf0000
+#define FIRMWARE_BIOS		0xfff00	/* what real-mode interrupts lead to */
 #define FIRMWARE_END		0x100000
 
 #define KERNEL_MIN		0x100000

@@ -136,6 +136,7 @@ def guests():
     """What the host has in /guests: kernels and the initrd."""
     files = {f"linux-{version}": kernels.guest_kernel(version) for version in kernels.VERSIONS}
     files["memtest86+"] = kernels.memtest()
+    files["xen"] = kernels.xen()
     if (GUEST / "init").exists():
         files["initrd.img"] = guest_initrd()
 

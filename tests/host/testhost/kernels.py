@@ -2,6 +2,7 @@
 """Kernels of the test hosts (L1) and of the Linux guests in them (L2)."""
 
 import dataclasses
+import gzip
 import json
 import lzma
 import os
@@ -94,18 +95,32 @@ def guest_kernel(version):
     return debian.the_one(tree, "boot/vmlinuz-*")
 
 
-def memtest():
-    """Return memtest86+, which boots as a Linux kernel does, from Debian's package."""
-    record = cache.ROOT / "kernel" / "memtest.version"
+def _other_guest(package):
+    """Return the tree of a package with a guest that is no Linux, asking apt only once."""
+    record = cache.ROOT / "kernel" / f"{package}.version"
     if not record.exists():
         fresh = record.with_suffix(f".new-{os.getpid()}")
         fresh.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(debian.version("memtest86+"), encoding="ascii")
+        fresh.write_text(debian.version(package), encoding="ascii")
         fresh.rename(record)
     version = record.read_text(encoding="ascii")
-    tree = cache.entry("kernel", f"memtest86+_{version}",
-                       lambda into: debian.unpack("memtest86+", version, into, "./boot"))
-    return debian.the_one(tree, "boot/memtest*x64.bin")
+    return cache.entry("kernel", f"{package}_{version.replace(':', '_')}",
+                       lambda into: debian.unpack(package, version, into, "./boot"))
+
+
+def memtest():
+    """Return memtest86+, which boots as a Linux kernel does, from Debian's package."""
+    return debian.the_one(_other_guest("memtest86+"), "boot/memtest*x64.bin")
+
+
+def xen():
+    """Return Xen, a multiboot kernel of both 32-bit and 64-bit code, from Debian's package."""
+    packed = debian.the_one(_other_guest("xen-hypervisor-4.17-amd64"), "boot/xen-4.17-amd64.gz")
+
+    def build(into):
+        (into / "xen").write_bytes(gzip.decompress(packed.read_bytes()))
+
+    return cache.entry("kernel", "xen_" + cache.digest(str(packed)), build) / "xen"
 
 
 def headers(version, flavour=HOST_FLAVOUR):

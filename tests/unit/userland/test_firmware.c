@@ -183,6 +183,33 @@ static void bios_data(void **state)
 	assert_int_equal(get16(bda + 0x13), 639);
 }
 
+/* Where an interrupt in real mode goes. */
+static uint8_t *vector(unsigned int n)
+{
+	uint8_t *v = memory_at(&mem, 4 * n, 4);
+
+	return memory_at(&mem, 16ul * get16(v + 2) + get16(v), 16);
+}
+
+static void real_mode_vectors(void **state)
+{
+	static const uint8_t refuse[] = { 0x55, 0x89, 0xe5, 0x80, 0x4e, 6, 1, 0x5d, 0xb4, 0x86, 0xcf };
+	unsigned int i;
+
+	(void)state;
+	firmware_write(&mem, 1);
+	for (i = 0; i < 256; i++)
+		assert_true(vector(i) >= (uint8_t *)memory_at(&mem, FIRMWARE_BIOS, 1));
+	assert_int_equal(vector(0x10)[0], 0xcf);
+	assert_memory_equal(vector(0x13), refuse, sizeof(refuse));
+	assert_memory_equal(vector(0x15), refuse, sizeof(refuse));
+	/* The PICs' lines are acknowledged, the second's at both. */
+	assert_ptr_equal(vector(8), vector(15));
+	assert_ptr_equal(vector(0x70), vector(0x77));
+	assert_ptr_not_equal(vector(8), vector(0x70));
+	assert_int_equal(vector(8)[0], 0x50);
+}
+
 /* The disassembler of the ACPI CA must understand the DSDT without a complaint. */
 static void iasl_agrees(void **state)
 {
@@ -230,6 +257,7 @@ int main(void)
 		T(mp_table),
 		T(largest_machine_fits),
 		T(bios_data),
+		T(real_mode_vectors),
 		T(iasl_agrees),
 	};
 
