@@ -10,7 +10,7 @@
 # The emulated CPU lets IRET at privilege level 3 read the stack as a supervisor, so that
 # SMAP forbids it: Xen is told to leave that alone.
 vm --kernel /guests/xen --append "com1=115200,8n1 console=com1 dom0=pv dom0_mem=200M smap=0" \
-	--module /guests/linux-6.1,"console=hvc0 panic=-1 umbra.test=reboot" \
+	--module /guests/linux-6.1,"console=hvc0 earlyprintk=xen panic=-1 umbra.test=reboot" \
 	--module "$INITRD" --memory 640M --cpus 2 --paging "$PAGING"
 expect "Brought up 2 CPUs"
 expect "Run .init as init process"
