@@ -77,8 +77,9 @@ static const struct {
 	  F(RDPID) | F(CLDEMOTE) | F(MOVDIRI) | F(MOVDIR64B) },
 	/*
 	 * Not offered: AMX (its state is big and needs permission), IBT, LBR,
-	 * PCONFIG, and SPEC_CTRL, STIBP, SSBD, FLUSH_L1D and ARCH_CAPABILITIES,
-	 * whose MSRs are not virtualized.
+	 * PCONFIG, and Intel's SPEC_CTRL, STIBP, SSBD, FLUSH_L1D and
+	 * ARCH_CAPABILITIES, whose MSRs are not virtualized; those of AMD are in
+	 * leaf 0x80000008.
 	 */
 	{ CPUID_7_EDX, 7, 0, 3,
 	  F(AVX512_4VNNIW) | F(AVX512_4FMAPS) | F(FSRM) | F(AVX512_VP2INTERSECT) |
@@ -88,11 +89,12 @@ static const struct {
 	/* Not offered: XSAVES, which needs IA32_XSS, and XFD. */
 	{ CPUID_D_1_EAX, 0xd, 1, 0, F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) },
 	/*
-	 * Not offered: IRPERF, RDPRU, WBNOINVD, and the bits of SPEC_CTRL; IBPB
-	 * is a write-only MSR and has nothing to save.
+	 * Not offered: IRPERF, RDPRU, WBNOINVD, VIRT_SSBD, and the hints on how SPEC_CTRL
+	 * is best used.
 	 */
 	{ CPUID_8000_0008_EBX, 0x80000008, 0, 1,
-	  F(CLZERO) | F(XSAVEERPTR) | F(AMD_IBPB) | F(AMD_SSB_NO) | F(BTC_NO) },
+	  F(CLZERO) | F(XSAVEERPTR) | F(AMD_IBPB) | F(AMD_IBRS) | F(AMD_STIBP) | F(AMD_SSBD) |
+	  F(AMD_SSB_NO) | F(BTC_NO) },
 };
 
 /* Emulated, so there on every host. */

@@ -112,7 +112,7 @@ static const u32 saved_msrs[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
 	MSR_TSC_AUX, MSR_IA32_MISC_ENABLE, MSR_IA32_UCODE_REV, MSR_IA32_MCG_STATUS,
-	MSR_K7_HWCR, MSR_AMD64_DE_CFG,
+	MSR_K7_HWCR, MSR_AMD64_DE_CFG, MSR_IA32_SPEC_CTRL,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE,
 	MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW,
 };
@@ -185,6 +185,20 @@ static u32 vendor(const struct umbra_vcpu *vcpu)
 	return vcpu->arch.cpuid->amd ? AMD : INTEL;
 }
 
+/* Bits of SPEC_CTRL that the guest's CPU has (APM Vol. 2 3.2.9). */
+static u64 spec_ctrl_bits(const struct umbra_vcpu *vcpu)
+{
+	u64 bits = 0;
+
+	if (umbra_cpuid_has(vcpu, X86_FEATURE_AMD_IBRS))
+		bits |= SPEC_CTRL_IBRS;
+	if (umbra_cpuid_has(vcpu, X86_FEATURE_AMD_STIBP))
+		bits |= SPEC_CTRL_STIBP;
+	if (umbra_cpuid_has(vcpu, X86_FEATURE_AMD_SSBD))
+		bits |= SPEC_CTRL_SSBD;
+	return bits;
+}
+
 /* Does the guest's CPU have this MSR, of those that depend on CPUID? */
 static bool exists(struct umbra_vcpu *vcpu, u32 index)
 {
@@ -225,6 +239,8 @@ static bool exists(struct umbra_vcpu *vcpu, u32 index)
 		return umbra_cpuid_has(vcpu, X86_FEATURE_LM);
 	case MSR_IA32_PRED_CMD:
 		return umbra_cpuid_has(vcpu, X86_FEATURE_AMD_IBPB);
+	case MSR_IA32_SPEC_CTRL:
+		return spec_ctrl_bits(vcpu);
 	case MSR_IA32_MISC_ENABLE:
 	case MSR_IA32_UCODE_WRITE:
 		return vendor(vcpu) == INTEL;
@@ -326,6 +342,9 @@ int umbra_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_MTRR_4K ... MSR_MTRR_4K + 7:
 	case MSR_MTRR_DEF_TYPE:
 		*value = *mtrr(msr, index);
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		*value = msr->spec_ctrl;
 		return 0;
 	case MSR_IA32_MCG_CAP:
 		/* No banks: machine checks are the host's to handle. */
@@ -518,6 +537,11 @@ int umbra_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value, bool host)
 		return 0;
 	case MSR_IA32_PRED_CMD:
 		return set_pred_cmd(value);
+	case MSR_IA32_SPEC_CTRL:
+		if (value & ~spec_ctrl_bits(vcpu))
+			return 1;
+		msr->spec_ctrl = value;
+		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
 		return !!(value & ~(u64)DEBUGCTL_IGNORED);
 	case MSR_K7_HWCR:

@@ -21,6 +21,8 @@ struct umbra_vcpu;
  * @hwcr: AMD's HWCR
  * @de_cfg: AMD's DE_CFG
  * @mcg_status: IA32_MCG_STATUS
+ * @spec_ctrl: IA32_SPEC_CTRL; the backend runs the guest with what the host has
+ *	and this
  * @mtrr_def_type: IA32_MTRR_DEF_TYPE
  * @mtrr_fixed: fixed-range MTRRs, 64K to 4K
  * @mtrr_base: IA32_MTRR_PHYSBASEn
@@ -36,6 +38,7 @@ struct umbra_msr_state {
 	u64 hwcr;
 	u64 de_cfg;
 	u64 mcg_status;
+	u64 spec_ctrl;
 	u64 mtrr_def_type;
 	u64 mtrr_fixed[UMBRA_NR_FIXED_MTRR];
 	u64 mtrr_base[UMBRA_NR_VAR_MTRR];

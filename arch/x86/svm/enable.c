@@ -25,6 +25,7 @@
 #define SVM_FLUSH_BY_ASID	BIT(6)
 #define SVM_DECODE_ASSISTS	BIT(7)
 #define SVM_PAUSE_FILTER	BIT(10)
+#define SVM_SPEC_CTRL		BIT(20)
 
 /* MSR_VM_CR */
 #define VM_CR_SVM_LOCK		BIT(3)
@@ -171,6 +172,7 @@ static void read_caps(void)
 	svm_caps.flush_by_asid = edx & SVM_FLUSH_BY_ASID;
 	svm_caps.decode_assists = edx & SVM_DECODE_ASSISTS;
 	svm_caps.pause_filter = edx & SVM_PAUSE_FILTER;
+	svm_caps.spec_ctrl = edx & SVM_SPEC_CTRL;
 
 	if (boot_cpu_has(X86_FEATURE_HYPERVISOR)) {
 		cpuid(HYPERVISOR_LEAF, &eax, &ebx, &ecx, &edx);

@@ -176,6 +176,26 @@ static __always_inline bool tpr_is_zero(const struct vmcb_control_area *control,
 		 (control->intercepts[INTERCEPT_CR] & BIT(INTERCEPT_CR8_WRITE)));
 }
 
+/*
+ * The guest's SPEC_CTRL. It gets its bits beside the host's, as a CPU does that has a
+ * field for them in the VMCB (15.37): so host code on the way in and out runs with at
+ * least what the host has asked for. True: the host's is to be put back.
+ */
+static noinline bool load_spec_ctrl(struct umbra_vcpu *vcpu)
+{
+	u64 host, guest = vcpu->arch.msr.spec_ctrl;
+
+	if (svm_caps.spec_ctrl) {
+		to_vmcb(vcpu)->save.spec_ctrl = guest;
+		return false;
+	}
+	host = spec_ctrl_current();
+	if (!(guest & ~host))
+		return false;
+	wrmsrl(MSR_IA32_SPEC_CTRL, host | guest);
+	return true;
+}
+
 /**
  * svm_run() - enter the guest once
  * @vcpu: the vCPU, loaded; interrupts off
@@ -189,6 +209,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	struct vmcb_control_area *control = &vmcb->control;
 	struct vmcb_save_area *save = &vmcb->save;
 	u8 tpr = arch->lapic->tpr >> 4;
+	bool spec_ctrl = false;
 
 	if (unlikely(svm->asid_generation != c->asid_generation))
 		take_asid(svm, c);
@@ -208,8 +229,13 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (unlikely(arch->dr7 & DR7_ENABLED || svm->debug_passed))
 		load_breakpoints(vcpu);
 
+	if (unlikely(arch->msr.spec_ctrl | save->spec_ctrl))
+		spec_ctrl = load_spec_ctrl(vcpu);
+
 	svm_enter(svm->vmcb_pa, arch->gpr, c->host_pa);
 
+	if (unlikely(spec_ctrl))
+		wrmsrl(MSR_IA32_SPEC_CTRL, spec_ctrl_current());
 	/* An exit leaves DR7 disabled, and DR0 to DR3 as the guest had them. */
 	if (unlikely(svm->debug_passed))
 		save_breakpoints(vcpu);

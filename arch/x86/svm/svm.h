@@ -44,6 +44,7 @@ enum svm_clean {
  * What the CPU offers, from CPUID 8000_000a; read once by svm_setup().
  *
  * clean_bits: all VMCB clean bits there are, 0 if the CPU has none.
+ * spec_ctrl: the VMCB has a field for the guest's SPEC_CTRL.
  * inject_virq: external interrupts go by V_IRQ instead of EVENTINJ. QEMU's
  * emulated CPU delivers one from EVENTINJ twice if another of its CPUs wants
  * something of it at the same moment.
@@ -61,6 +62,7 @@ struct svm_caps {
 	bool flush_by_asid;
 	u32 clean_bits;
 	bool pause_filter;
+	bool spec_ctrl;
 };
 
 extern struct svm_caps svm_caps;

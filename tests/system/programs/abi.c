@@ -331,6 +331,28 @@ static void vcpus(void)
 		close(fd[i]);
 }
 
+/* Values that no WRMSR takes either: the module checks them before a CPU would. */
+static void msr_values(int fd)
+{
+	static const struct umbra_msr bad[] = {
+		{ .index = 0xc0000082, .value = 1ULL << 63 },	/* LSTAR */
+		{ .index = 0xc0000083, .value = 1ULL << 63 },	/* CSTAR */
+		{ .index = 0xc0000100, .value = 1ULL << 63 },	/* FS_BASE */
+		{ .index = 0xc0000101, .value = 1ULL << 63 },	/* GS_BASE */
+		{ .index = 0xc0000102, .value = 1ULL << 63 },	/* KERNEL_GS_BASE */
+		{ .index = 0x48, .value = 1ULL << 63 },		/* SPEC_CTRL */
+		{ .index = 0x277, .value = 2 },			/* PAT */
+	};
+	struct umbra_msrs list;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		list = (struct umbra_msrs){ .count = 1, .entries = (uintptr_t)&bad[i] };
+		check(call(fd, UMBRA_SET_MSRS, &list) == -EINVAL && list.count == 0,
+		      "SET_MSRS: value of %#x", bad[i].index);
+	}
+}
+
 static void vcpu_calls(void)
 {
 	static uint8_t area[65536];
@@ -402,6 +424,7 @@ static void vcpu_calls(void)
 	CALLED(fd, SET_MSRS, 0, "none", (struct umbra_msrs) { .count = 0 });
 	check(call(fd, UMBRA_SET_MSRS, &list) == -EINVAL && list.count == 1,
 	      "SET_MSRS: says which one failed");
+	msr_values(fd);
 	msr[0].reserved = 1;
 	check(call(fd, UMBRA_GET_MSRS, &list) == -EINVAL && list.count == 0, "GET_MSRS: reserved");
 
