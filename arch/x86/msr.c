@@ -141,9 +141,11 @@ unsigned int umbra_msr_list(struct umbra_msr *list, unsigned int room)
  */
 static bool types_valid(u64 value, bool pat)
 {
-	if (value & EVERY_BYTE(0xf8) || value >> 1 & ~(value >> 2) & EVERY_BYTE(1))
+	u64 bit1 = (value >> 1) & EVERY_BYTE(1), bit2 = (value >> 2) & EVERY_BYTE(1);
+
+	if (value & EVERY_BYTE(0xf8) || bit1 & ~bit2)
 		return false;
-	return pat || !(value & value >> 1 & value >> 2 & EVERY_BYTE(1));
+	return pat || !(value & bit1 & bit2);
 }
 
 static u64 *mtrr(struct umbra_msr_state *msr, u32 index)

@@ -30,8 +30,8 @@ int umbra_insn_io_allowed(struct umbra_emul *c, u16 port, unsigned int size)
 	return umbra_insn_gp_if(c, bits >> (port & 7) & (BIT(size) - 1));
 }
 
-static __always_inline void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, unsigned int count,
-			u8 direction)
+static __always_inline void request_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size,
+					unsigned int count, u8 direction)
 {
 	struct umbra_run *run = vcpu->run;
 

@@ -50,7 +50,11 @@
 #define OP_PAUSE	0x90f3
 #define OP_VMMCALL	0xd9010f
 #define OP_XSETBV	0xd1010f
-#define OP_LENGTH(op)	((op) > 0xffff ? 3 : (op) > 0xff ? 2 : 1)
+
+static __always_inline unsigned int opcode_length(u32 opcode)
+{
+	return opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
+}
 
 /*
  * Length of the instruction that exited, if it can be had without decoding: from
@@ -63,8 +67,8 @@ static __always_inline unsigned int quick_length(struct umbra_vcpu *vcpu, u32 op
 
 	if (svm_caps.next_rip && control->next_rip)
 		return control->next_rip - vcpu->arch.rip;
-	return opcode && umbra_opcode_at_rip(vcpu, opcode, OP_LENGTH(opcode)) ?
-		OP_LENGTH(opcode) : 0;
+	return opcode && umbra_opcode_at_rip(vcpu, opcode, opcode_length(opcode)) ?
+		opcode_length(opcode) : 0;
 }
 
 /* Its length, decoded if need be. 0: *ret is what the handler returns instead. */
