@@ -120,6 +120,7 @@ enum {
 	UMBRA_REQ_CLOCK,	/* rewrite the paravirtual clock's page */
 	UMBRA_REQ_INTERCEPTS,	/* recompute the intercepts */
 	UMBRA_REQ_TRIPLE_FAULT,	/* leave with UMBRA_EXIT_SHUTDOWN */
+	UMBRA_REQ_SOFTWARE,	/* perhaps the CPU cannot run the guest as it is now */
 	UMBRA_REQ_STOP,		/* let go of vcpu->mutex until the VM goes on */
 };
 

@@ -94,6 +94,9 @@ struct umbra_nested_tables {
  *	RESET or, if @init, INIT (SDM Vol. 3 9.1.1)
  * @vcpu_load: preemption off, the vCPU now runs on this CPU
  * @vcpu_put: preemption off, host state back as it was before @vcpu_load
+ * @can_enter: after UMBRA_REQ_SOFTWARE, which only the vendor itself makes: can
+ *	the CPU run the guest in the state it is in? Else its instructions are executed in software, one after the
+ *	other, until it can
  * @run: enter the guest once and come back; interrupts off. On return all of
  *	vcpu->arch's register copies are the guest's, host state is whole,
  *	interrupts are still off; exit_reason (index into @exits) is set
@@ -147,6 +150,7 @@ struct umbra_backend {
 	void (*vcpu_load)(struct umbra_vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct umbra_vcpu *vcpu);
 
+	bool (*can_enter)(struct umbra_vcpu *vcpu);
 	void (*run)(struct umbra_vcpu *vcpu);
 	bool (*fast_exit)(struct umbra_vcpu *vcpu);
 	void (*complete_exit)(struct umbra_vcpu *vcpu);

@@ -175,6 +175,10 @@ int umbra_insn_report_failure(struct umbra_vcpu *vcpu)
 	struct umbra_emul *c = &vcpu->arch.emul;
 	struct umbra_run *run = vcpu->run;
 
+	if (vcpu->arch.emul_refused) {
+		umbra_queue_exception_error(vcpu, X86_TRAP_GP, 0);
+		return 1;
+	}
 	vcpu->arch.stat[UMBRA_STAT_EMULATION_FAILURES]++;
 	run->exit_reason = UMBRA_EXIT_EMULATION;
 	run->emulation.rip = vcpu->arch.rip;
@@ -455,4 +459,51 @@ bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigne
 	}
 	forget(vcpu);
 	return false;
+}
+
+/**
+ * umbra_emulate_refused() - execute an instruction that the CPU has answered with #GP
+ * @vcpu: the vCPU, loaded
+ *
+ * Because the CPU was not in the mode that the guest believes to be in. What
+ * the executor does not know gives #GP there, too.
+ *
+ * Return: as umbra_emulate_exit().
+ */
+int umbra_emulate_refused(struct umbra_vcpu *vcpu)
+{
+	int ret;
+
+	vcpu->arch.emul_refused = true;
+	ret = umbra_emulate_exit(vcpu);
+	vcpu->arch.emul_refused = false;
+	return ret;
+}
+
+/**
+ * umbra_deliver_real() - deliver an event to a guest in real mode, in software
+ * @vcpu: the vCPU, loaded
+ * @vector: which
+ *
+ * An exception on the way is queued; where memory is missing the guest shuts
+ * down.
+ */
+void umbra_deliver_real(struct umbra_vcpu *vcpu, u8 vector)
+{
+	struct umbra_emul *c = &vcpu->arch.emul;
+
+	umbra_insn_prepare(vcpu);
+	switch (umbra_emul_deliver_real(c, vector)) {
+	case UMBRA_EMUL_DONE:
+		vcpu->arch.rip = c->rip;
+		vcpu->arch.rflags = c->rflags;
+		break;
+	case UMBRA_EMUL_FAULT:
+		umbra_insn_inject_fault(vcpu);
+		break;
+	default:
+		umbra_request(vcpu, UMBRA_REQ_TRIPLE_FAULT);
+		break;
+	}
+	umbra_forget_exit(vcpu);
 }

@@ -257,6 +257,39 @@ static int report_eoi(struct umbra_vcpu *vcpu)
 	return 0;
 }
 
+/* So many instructions in software, then the rest of the loop has its turn. */
+#define SOFTWARE_BATCH	256
+
+/*
+ * Executes instructions in software while the CPU cannot run the guest. If it
+ * can, UMBRA_REQ_SOFTWARE is clear on return. Returns like an exit handler.
+ */
+static int run_software(struct umbra_vcpu *vcpu)
+{
+	unsigned int left;
+	int ret;
+
+	for (left = SOFTWARE_BATCH; left; left--) {
+		clear_bit(UMBRA_REQ_SOFTWARE, &vcpu->requests);
+		if (umbra_backend->can_enter(vcpu))
+			return 1;
+		umbra_request(vcpu, UMBRA_REQ_SOFTWARE);
+		if (vcpu->arch.mp_state != UMBRA_MP_RUNNABLE) {
+			/* A request would keep it from sleeping. */
+			clear_bit(UMBRA_REQ_SOFTWARE, &vcpu->requests);
+			ret = wait_runnable(vcpu);
+			umbra_request(vcpu, UMBRA_REQ_SOFTWARE);
+			return ret;
+		}
+		if (READ_ONCE(vcpu->requests) != BIT(UMBRA_REQ_SOFTWARE))
+			return 1;
+		ret = umbra_emulate_exit(vcpu);
+		if (ret <= 0)
+			return ret;
+	}
+	return 1;
+}
+
 static int run_once(struct umbra_vcpu *vcpu)
 {
 	const struct umbra_exit *exit;
@@ -266,6 +299,11 @@ static int run_once(struct umbra_vcpu *vcpu)
 		ret = take_requests(vcpu);
 		if (ret <= 0)
 			return ret;
+		if (test_bit(UMBRA_REQ_SOFTWARE, &vcpu->requests)) {
+			ret = run_software(vcpu);
+			if (ret <= 0 || test_bit(UMBRA_REQ_SOFTWARE, &vcpu->requests))
+				return ret;
+		}
 	}
 	if (vcpu->arch.mp_state != UMBRA_MP_RUNNABLE)
 		return wait_runnable(vcpu);

@@ -169,6 +169,7 @@ struct umbra_vcpu_arch {
 	gpa_t table_gpa;
 	bool pio_waiting, mmio_waiting;	/* what the executor stopped for */
 	bool emul_queued;		/* its exception has been queued already */
+	bool emul_refused;		/* the CPU has answered it with #GP */
 	int emul_error;			/* -errno behind UMBRA_EMUL_UNHANDLED */
 
 	struct umbra_mmu_vcpu mmu;
@@ -227,6 +228,8 @@ int umbra_skip_insn(struct umbra_vcpu *vcpu, unsigned int length);
 void umbra_insn_init(void);
 const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret);
 int umbra_emulate_exit(struct umbra_vcpu *vcpu);
+int umbra_emulate_refused(struct umbra_vcpu *vcpu);
+void umbra_deliver_real(struct umbra_vcpu *vcpu, u8 vector);
 void umbra_forget_exit(struct umbra_vcpu *vcpu);
 bool umbra_opcode_at_rip(struct umbra_vcpu *vcpu, u32 opcode, unsigned int length);
 bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigned int len,

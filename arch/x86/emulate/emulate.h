@@ -498,6 +498,17 @@ struct umbra_emul_task {
 int __must_check umbra_emul_task_switch(struct umbra_emul *c, const struct umbra_emul_task *t);
 
 /**
+ * umbra_emul_deliver_real() - deliver an event to a guest in real mode
+ * @c:		the context; @rip is where it returns to
+ * @vector:	which
+ *
+ * Commits RSP, RFLAGS and RIP on success.
+ *
+ * Return: an enum umbra_emul_result.
+ */
+int __must_check umbra_emul_deliver_real(struct umbra_emul *c, u8 vector);
+
+/**
  * umbra_emul_fault() - note an exception without address
  * @c:		the context
  * @vector:	X86_TRAP_*

@@ -189,3 +189,14 @@ int umbra_exec_iret(struct umbra_emul *c)
 	c->events |= UMBRA_EMUL_EV_IRET;
 	return UMBRA_EMUL_DONE;
 }
+
+int umbra_emul_deliver_real(struct umbra_emul *c, u8 vector)
+{
+	int ret;
+
+	c->next_rip = c->rip;
+	ret = interrupt_real(c, vector);
+	if (!ret)
+		c->rip = c->next_rip;
+	return ret;
+}

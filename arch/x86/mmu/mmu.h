@@ -247,6 +247,7 @@ void umbra_mmu_flush_guest(struct umbra_vcpu *vcpu);
 
 int umbra_mmu_load(struct umbra_vcpu *vcpu);
 int umbra_mmu_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code);
+int umbra_mmu_map_page(struct umbra_vcpu *vcpu, u64 gfn, u64 pfn);
 
 /*
  * The same with interrupts still off after an exit, as far as that is easy: no

@@ -182,6 +182,37 @@ static int nested_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 error_code)
 	return ret;
 }
 
+/**
+ * umbra_mmu_map_page() - map a page of the host's where the guest has no memory
+ * @vcpu: the vCPU, loaded; nested paging
+ * @gfn: where
+ * @pfn: the page, which outlives the VM
+ *
+ * To be read only, and until slots change.
+ *
+ * Return: 1, or -ENOMEM.
+ */
+int umbra_mmu_map_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	unsigned int index;
+	int ret;
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	write_lock(&vm->mmu_lock);
+	for (page = vm->arch.mmu.root; page->role.level > 1;)
+		page = descend(vcpu, page, gfn, true);
+	index = umbra_index(vm->arch.mmu.host.format, 1, gfn << PAGE_SHIFT);
+	umbra_entry_drop(vm, page, index);
+	WRITE_ONCE(page->table[index], umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER, 0));
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+	return 1;
+}
+
 static int nested_load(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vm *vm = vcpu->vm;

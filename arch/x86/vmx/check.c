@@ -392,6 +392,23 @@ static const char *check_pdptes(const struct state *s)
 	return NULL;
 }
 
+/**
+ * vmx_segments_valid() - would the CPU accept the guest's segments at an entry?
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: true if so.
+ */
+bool vmx_segments_valid(struct umbra_vcpu *vcpu)
+{
+	struct state s;
+	int which;
+
+	read_state(vcpu, &s);
+	/* It may not have been written yet. */
+	s.vm86 = vcpu->arch.rflags & X86_EFLAGS_VM;
+	return !check_segments(&s, &which);
+}
+
 static void describe_state(struct umbra_vcpu *vcpu, char *reason)
 {
 	struct state *s;

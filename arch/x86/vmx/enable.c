@@ -142,6 +142,8 @@ int vmx_setup(void)
 	u8 *map;
 
 	vmx_run_init();
+	if (vmx_real_setup())
+		return -ENOMEM;
 	vpids = bitmap_zalloc(NR_VPIDS, GFP_KERNEL);
 	msr_bitmap = alloc_page(GFP_KERNEL);
 	if (!vpids || !msr_bitmap)
@@ -182,6 +184,7 @@ void vmx_teardown(void)
 			__free_page(c->region);
 		c->region = NULL;
 	}
+	vmx_real_teardown();
 	if (msr_bitmap)
 		__free_page(msr_bitmap);
 	msr_bitmap = NULL;

@@ -5,6 +5,7 @@
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
+#include "trace.h"
 #include "vmx.h"
 
 /* Guest interruptibility state (table 25-3). */
@@ -71,6 +72,8 @@ bool vmx_can_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 {
 	u32 state = vmx_interruptibility(to_vmx(vcpu));
 
+	if (unlikely(to_vmx(vcpu)->mode == VMX_SOFTWARE && vcpu->arch.cr0 & X86_CR0_PE))
+		return false;
 	if (kind == UMBRA_EVENT_KIND_NMI)
 		return !(state & (SHADOW | BLOCKED_NMI));
 	return vcpu->arch.rflags & X86_EFLAGS_IF && !(state & SHADOW);
@@ -86,6 +89,35 @@ static bool pushes_error(const struct umbra_vcpu *vcpu, u8 vector)
 	return vcpu->arch.cr0 & X86_CR0_PE && vectors & BIT(vector);
 }
 
+/*
+ * The guest is in real mode and the CPU is not, so events are delivered in
+ * software. On its way from there to protected mode a guest that the CPU will
+ * not enter yet has no use for exceptions: it shuts down.
+ */
+static void inject_real(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 state = vmx_interruptibility(vmx) & ~SHADOW;
+	u8 vector = X86_TRAP_NMI;
+
+	if (kind == UMBRA_EVENT_KIND_EXCEPTION)
+		vector = arch->exception.vector;
+	else if (kind == UMBRA_EVENT_KIND_INTERRUPT)
+		vector = arch->interrupt.vector;
+	else
+		state |= BLOCKED_NMI;
+	if (arch->cr0 & X86_CR0_PE) {
+		umbra_request(vcpu, UMBRA_REQ_TRIPLE_FAULT);
+		return;
+	}
+	vmx_set_interruptibility(vmx, state);
+	umbra_deliver_real(vcpu, vector);
+	arch->exception.injected = false;
+	arch->interrupt.injected = false;
+	arch->nmi_injected = false;
+}
+
 /**
  * vmx_inject() - deliver an event at the next entry
  * @vcpu: the vCPU, loaded
@@ -97,6 +129,10 @@ void vmx_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 info = INTR_INFO_VALID_MASK;
 
+	if (unlikely(vmx->mode != VMX_NATIVE)) {
+		inject_real(vcpu, kind);
+		return;
+	}
 	switch (kind) {
 	case UMBRA_EVENT_KIND_EXCEPTION:
 		info |= INTR_TYPE_HARD_EXCEPTION | e->vector;
@@ -219,6 +255,12 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 info;
 
+	if (unlikely(vmx->fast_event)) {
+		/* There was no entry after all. */
+		vmx->fast_event = false;
+		vmx_cancel_injection(vcpu);
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+	}
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;
 	arch->nmi_injected = false;
@@ -236,6 +278,56 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 		take_back(vcpu, info);
 	else if (arch->exit_reason != VMX_ROW_DB && arch->exit_reason != EXIT_REASON_TASK_SWITCH)
 		block_nmi_again(vmx, arch->exit_reason);
+}
+
+/**
+ * vmx_nothing_to_complete() - would vmx_complete_exit() have nothing to take back?
+ * @vcpu: the vCPU, loaded; interrupts off; the exit was a page fault
+ *
+ * Return: true if so; then all that was injected has been delivered.
+ */
+bool vmx_nothing_to_complete(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmcs_read(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK ||
+	    vmx->intr_info & INFO_UNBLOCKED_NMI || arch->exception.pending ||
+	    vmx->mode != VMX_NATIVE)
+		return false;
+	arch->exception.injected = false;
+	arch->interrupt.injected = false;
+	arch->nmi_injected = false;
+	return true;
+}
+
+/**
+ * vmx_inject_page_fault() - deliver a page fault at the next entry, which follows at once
+ * @vcpu: the vCPU, loaded; interrupts off; vmx_nothing_to_complete()
+ * @error: its error code
+ * @gva: the address, for CR2
+ *
+ * Should there be no entry, vmx_complete_exit() leaves it to umbra_event_inject().
+ */
+void vmx_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+
+	arch->exception = (struct umbra_exception) {
+		.pending = true,
+		.vector = X86_TRAP_PF,
+		.has_error = true,
+		.error = error,
+		.has_payload = true,
+		.payload = gva,
+	};
+	arch->cr2 = gva;
+	arch->rflags |= X86_EFLAGS_RF;
+	arch->stat[UMBRA_STAT_GUEST_FAULTS]++;
+	arch->stat[UMBRA_STAT_EXCEPTIONS]++;
+	trace_umbra_inject(vcpu->id, UMBRA_EVENT_KIND_EXCEPTION, X86_TRAP_PF, true, error);
+	vmx_inject(vcpu, UMBRA_EVENT_KIND_EXCEPTION);
+	to_vmx(vcpu)->fast_event = true;
 }
 
 /**

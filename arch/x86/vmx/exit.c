@@ -3,6 +3,7 @@
 #include <asm/trap_pf.h>
 #include "cpuid.h"
 #include "exit.h"
+#include "trace.h"
 #include "vmx.h"
 
 /* CPUID: the leaf about XSAVE. */
@@ -25,6 +26,10 @@
 #define EPT_WRITE		BIT(1)
 #define EPT_FETCH		BIT(2)
 #define EPT_ALLOWED		GENMASK(5, 3)
+#define EPT_TRANSLATED		(BIT(7) | BIT(8))	/* not to a table of the guest's */
+
+/* ... and of task switches (table 28-2). */
+#define TASK_SOURCE(q)		((q) >> 30 & 3)
 
 static unsigned int insn_length(void)
 {
@@ -141,20 +146,53 @@ static int exit_pf(struct umbra_vcpu *vcpu)
 static int exit_ept_violation(struct umbra_vcpu *vcpu)
 {
 	u64 q = vmx_qualification(to_vmx(vcpu));
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	u32 error = 0;
+	int ret;
 
+	/* The CPU reads the tables that stand for no paging. */
+	if ((q & EPT_TRANSLATED) != EPT_TRANSLATED && vmx_map_identity(vcpu, gpa, &ret))
+		return ret;
 	if (q & EPT_WRITE)
 		error |= X86_PF_WRITE;
 	if (q & EPT_FETCH)
 		error |= X86_PF_INSTR;
 	if (q & EPT_ALLOWED)
 		error |= X86_PF_PROT;
-	return umbra_exit_fault(vcpu, vmcs_read(GUEST_PHYSICAL_ADDRESS), error);
+	return umbra_exit_fault(vcpu, gpa, error);
 }
 
+/* The CPU leaves all of a task switch to us (26.4.2). */
 static int exit_task_switch(struct umbra_vcpu *vcpu)
 {
-	return umbra_emulate_exit(vcpu);
+	static const u8 reasons[] = {
+		UMBRA_TASK_CALL, UMBRA_TASK_IRET, UMBRA_TASK_JMP, UMBRA_TASK_GATE,
+	};
+	u64 q = vmx_qualification(to_vmx(vcpu));
+	struct umbra_emul_task task = {
+		.selector = q,
+		.reason = reasons[TASK_SOURCE(q)],
+	};
+	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
+
+	if (!(info & VECTORING_INFO_VALID_MASK))
+		info = 0;
+	switch (info & VECTORING_INFO_TYPE_MASK) {
+	case INTR_TYPE_HARD_EXCEPTION:
+		task.has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
+		if (task.has_error)
+			task.error = vmcs_read(IDT_VECTORING_ERROR_CODE);
+		break;
+	case INTR_TYPE_EXT_INTR:
+	case INTR_TYPE_NMI_INTR:
+		break;
+	default:
+		task.insn_length = insn_length();
+		break;
+	}
+	if (task.reason != UMBRA_TASK_GATE)
+		task.insn_length = insn_length();
+	return umbra_task_switch(vcpu, &task);
 }
 
 const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
@@ -203,10 +241,68 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
 	[VMX_ROW_PF]				= { exit_pf, "pf" },
 	[VMX_ROW_MC]				= { umbra_exit_host, "mc" },
 	[VMX_ROW_NMI]				= { umbra_exit_host, "nmi" },
+	[VMX_ROW_EXCEPTION]			= { vmx_exit_exception, "exception" },
 	[VMX_ROW_INVALID]			= { NULL, "invalid" },
 	[VMX_ROW_FAILED]			= { NULL, "failed" },
 	[VMX_ROW_OTHER]				= { NULL, "other" },
 };
+
+static bool fast_cpuid(struct umbra_vcpu *vcpu)
+{
+	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
+	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
+		return false;
+	exit_cpuid(vcpu);
+	return true;
+}
+
+/* MOV to CR3, of 64-bit code. */
+static bool fast_cr(struct umbra_vcpu *vcpu)
+{
+	u64 q = vmx_qualification(to_vmx(vcpu));
+	struct umbra_code code;
+
+	if (CR_NUMBER(q) != 3 || CR_ACCESS(q) != ACCESS_MOV_TO || vmx_nested(vcpu))
+		return false;
+	vmx_get_code(vcpu, &code);
+	if (code.size != UMBRA_CODE_64 || !umbra_fast_set_cr3(vcpu, vcpu->arch.gpr[CR_GPR(q)]))
+		return false;
+	skip(vcpu);
+	return true;
+}
+
+static bool fast_invlpg(struct umbra_vcpu *vcpu)
+{
+	u64 gva = vmx_qualification(to_vmx(vcpu));
+
+	if (vmx_nested(vcpu) || !umbra_is_canonical(vcpu, gva) ||
+	    !umbra_mmu_fast_invlpg(vcpu, gva))
+		return false;
+	skip(vcpu);
+	return true;
+}
+
+static bool fast_pf(struct umbra_vcpu *vcpu)
+{
+	u64 gva = vmx_qualification(to_vmx(vcpu));
+	u32 code = vmcs_read(VM_EXIT_INTR_ERROR_CODE), error;
+
+	/* An event whose delivery has been cut short comes first. */
+	if (!vmx_nothing_to_complete(vcpu))
+		return false;
+	switch (umbra_mmu_fast_fault(vcpu, gva, code, &error)) {
+	case UMBRA_FAST_DONE:
+		break;
+	case UMBRA_FAST_FAULT:
+		vmx_inject_page_fault(vcpu, error, gva);
+		break;
+	default:
+		return false;
+	}
+	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
+	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, gva, code);
+	return true;
+}
 
 /**
  * vmx_fast_exit() - deal with an exit while interrupts are still off
@@ -216,13 +312,18 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
  */
 bool vmx_fast_exit(struct umbra_vcpu *vcpu)
 {
-	if (vcpu->arch.exit_reason != EXIT_REASON_CPUID)
+	switch (vcpu->arch.exit_reason) {
+	case EXIT_REASON_CPUID:
+		return fast_cpuid(vcpu);
+	case VMX_ROW_PF:
+		return fast_pf(vcpu);
+	case EXIT_REASON_CR_ACCESS:
+		return fast_cr(vcpu);
+	case EXIT_REASON_INVLPG:
+		return fast_invlpg(vcpu);
+	default:
 		return false;
-	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
-	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
-		return false;
-	umbra_exit_cpuid(vcpu, insn_length());
-	return true;
+	}
 }
 
 const struct umbra_backend umbra_vmx_backend = {
@@ -242,6 +343,7 @@ const struct umbra_backend umbra_vmx_backend = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
+	.can_enter = vmx_can_enter,
 	.run = vmx_run,
 	.fast_exit = vmx_fast_exit,
 	.complete_exit = vmx_complete_exit,

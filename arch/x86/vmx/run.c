@@ -259,7 +259,10 @@ static __always_inline void load_registers(const struct umbra_vcpu_arch *arch, s
 	}
 	if (unlikely(arch->rflags != vmx->rflags)) {
 		vmx->rflags = arch->rflags;
-		vmcs_write(GUEST_RFLAGS, arch->rflags);
+		/* Whatever depends on IOPL is to be refused. */
+		if (vmx->mode == VMX_VM86)
+			vmx->rflags = (arch->rflags & ~(u64)X86_EFLAGS_IOPL) | X86_EFLAGS_VM;
+		vmcs_write(GUEST_RFLAGS, vmx->rflags);
 	}
 }
 
@@ -270,7 +273,11 @@ static __always_inline void save_registers(struct umbra_vcpu_arch *arch, struct 
 	vmx->rflags = vmcs_read(GUEST_RFLAGS);
 	arch->rip = vmx->rip;
 	arch->gpr[UMBRA_RSP] = vmx->rsp;
-	arch->rflags = vmx->rflags;
+	if (unlikely(vmx->mode == VMX_VM86))
+		arch->rflags = (vmx->rflags & ~(u64)(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) |
+			       (arch->rflags & X86_EFLAGS_IOPL);
+	else
+		arch->rflags = vmx->rflags;
 }
 
 static bool is_pae(const struct umbra_vcpu_arch *arch)
@@ -339,7 +346,7 @@ static u32 exception_row(struct vmx_vcpu *vmx)
 	case X86_TRAP_MC:
 		return VMX_ROW_MC;
 	default:
-		return VMX_ROW_OTHER;
+		return VMX_ROW_EXCEPTION;
 	}
 }
 
@@ -374,7 +381,6 @@ void vmx_run(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	bool nested = vmx_nested(vcpu);
 	u64 value;
 	u32 reason;
 	int failure;
@@ -382,7 +388,7 @@ void vmx_run(struct umbra_vcpu *vcpu)
 	if (unlikely(!vmx->switched || vmx->flush || vmx->shadowed || vmx->lists))
 		prepare(vcpu, vmx);
 	load_registers(arch, vmx);
-	if (nested)
+	if (vmx->own_cr3)
 		load_guest_cr3(arch, vmx);
 	value = __read_cr3();
 	if (unlikely(value != vmx->host_cr3)) {
@@ -429,9 +435,13 @@ void vmx_run(struct umbra_vcpu *vcpu)
 	}
 	vmx->launched = true;
 	vmx->injecting = false;
+	if (vmx->fast_event) {
+		vmx->fast_event = false;
+		arch->exception.pending = false;
+	}
 	save_registers(arch, vmx);
 	arch->cr2 = native_read_cr2();
-	if (nested)
+	if (vmx->own_cr3)
 		save_guest_cr3(arch, vmx);
 	if (unlikely(arch->exit_reason == VMX_ROW_NMI || arch->exit_reason == VMX_ROW_MC))
 		host_event(arch->exit_reason);

@@ -54,7 +54,10 @@ void vmx_get_segment(struct umbra_vcpu *vcpu, int seg, struct umbra_segment *s)
 	s->base = vmcs_read(field(GUEST_ES_BASE, seg));
 	s->limit = vmcs_read(field(GUEST_ES_LIMIT, seg));
 	s->selector = vmcs_read(field(GUEST_ES_SELECTOR, seg));
-	s->attr = vmcs_read(field(GUEST_ES_AR_BYTES, seg));
+	if (unlikely(to_vmx(vcpu)->mode == VMX_VM86) && seg <= UMBRA_GS)
+		s->attr = to_vmx(vcpu)->real_attr[seg];
+	else
+		s->attr = vmcs_read(field(GUEST_ES_AR_BYTES, seg));
 	/* Of one that is unusable the rest means nothing, but for SS.DPL, the CPL. */
 	if (s->attr & UMBRA_SEG_UNUSABLE)
 		s->attr &= UMBRA_SEG_UNUSABLE | (seg == UMBRA_SS ? UMBRA_SEG_DPL : 0);
@@ -89,12 +92,23 @@ static u32 entry_attr(int seg, const struct umbra_segment *s)
  */
 void vmx_set_segment(struct umbra_vcpu *vcpu, int seg, const struct umbra_segment *s)
 {
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->cached &= ~(BIT(VMX_CACHED_CS_ATTR) | BIT(VMX_CACHED_SS_ATTR) |
+			 BIT(VMX_CACHED_CS_BASE));
 	vmcs_write(field(GUEST_ES_BASE, seg), s->base);
-	vmcs_write(field(GUEST_ES_LIMIT, seg), s->limit);
 	vmcs_write(field(GUEST_ES_SELECTOR, seg), s->selector);
+	if (unlikely(vmx->mode == VMX_VM86) && seg <= UMBRA_GS) {
+		if (vmx_fits_vm86(seg, s)) {
+			vmx->real_attr[seg] = entry_attr(seg, s);
+			return;
+		}
+		vmx_leave_vm86(vcpu);
+	}
+	vmcs_write(field(GUEST_ES_LIMIT, seg), s->limit);
 	vmcs_write(field(GUEST_ES_AR_BYTES, seg), entry_attr(seg, s));
-	to_vmx(vcpu)->cached &= ~(BIT(VMX_CACHED_CS_ATTR) | BIT(VMX_CACHED_SS_ATTR) |
-				  BIT(VMX_CACHED_CS_BASE));
+	if (!vmx->unrestricted)
+		vmx_recheck(vcpu);
 }
 
 /**

@@ -22,9 +22,6 @@
 #define EPTP_LEVELS(n)	((u64)((n) - 1) << 3)
 #define EPTP_AD		BIT_ULL(6)
 
-/* Exceptions that are ours, whatever the paging: delivering #DB and #AC can go on for ever. */
-#define ALWAYS_TRAPPED	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
-
 /**
  * vmx_vcpu_create() - allocate a vCPU's control structure
  * @vcpu: the vCPU
@@ -132,8 +129,7 @@ void vmx_init_vmcs(struct umbra_vcpu *vcpu)
 	init_host();
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
 	vmcs_write(MSR_BITMAP, vmx_msr_bitmap());
-	vmcs_write(EXCEPTION_BITMAP,
-		   ALWAYS_TRAPPED | (vmx_nested(vcpu) ? 0 : BIT(X86_TRAP_PF)));
+	vmx_write_exception_bitmap(vcpu);
 	/* Every page fault, whatever its error code. */
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
@@ -166,6 +162,8 @@ void vmx_vcpu_reset(struct umbra_vcpu *vcpu, bool init)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned int i;
 
+	if (vmx->mode == VMX_VM86)
+		vmx_leave_vm86(vcpu);
 	vmx_set_control(vmx, VMX_PROC,
 			CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING, false);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
@@ -226,11 +224,37 @@ static void shadow_crs(const struct umbra_vcpu_arch *arch, u64 *cr0, u64 *cr4)
 	*cr0 = real_cr0(arch->cr0, false) | X86_CR0_PG | X86_CR0_WP;
 	*cr4 = real_cr4(arch->cr4) | X86_CR4_PAE;
 	*cr4 &= ~(u64)(X86_CR4_PCIDE | X86_CR4_PSE);
-	if (!(arch->cr0 & X86_CR0_PG))
-		*cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
 	/* Outside long mode CR4.LA57 means nothing to the guest (SDM Vol. 3 4.1.1). */
 	if (!(arch->efer & EFER_LMA))
 		*cr4 &= ~(u64)X86_CR4_LA57;
+}
+
+/*
+ * What the CPU needs and the guest has not: without paging of its own it is
+ * mapped one to one by PAE tables. In real mode, which is virtual-8086 mode, no
+ * alignment is checked and no interrupt redirected.
+ */
+static void restrict_crs(const struct umbra_vcpu_arch *arch, u64 *cr0, u64 *cr4)
+{
+	if (!(arch->cr0 & X86_CR0_PG)) {
+		*cr4 |= X86_CR4_PAE;
+		*cr4 &= ~(u64)(X86_CR4_PSE | X86_CR4_PCIDE | X86_CR4_SMEP | X86_CR4_SMAP |
+			       X86_CR4_PKE | X86_CR4_LA57);
+	}
+	if (!(arch->cr0 & X86_CR0_PE)) {
+		*cr0 &= ~(u64)X86_CR0_AM;
+		*cr4 &= ~(u64)(X86_CR4_VME | X86_CR4_PVI);
+	}
+}
+
+/* Nested paging: whose is CR3? */
+static void choose_cr3(const struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
+{
+	vmx->own_cr3 = vmx->unrestricted || arch->cr0 & X86_CR0_PG;
+	vmx_set_control(vmx, VMX_PROC, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING,
+			!vmx->own_cr3);
+	if (!vmx->own_cr3)
+		vmx_load_identity(vmx);
 }
 
 /**
@@ -247,8 +271,13 @@ void vmx_update_crs(struct umbra_vcpu *vcpu)
 	if (nested) {
 		cr0 = real_cr0(arch->cr0, vmx->unrestricted);
 		cr4 = real_cr4(arch->cr4);
+		choose_cr3(arch, vmx);
 	} else {
 		shadow_crs(arch, &cr0, &cr4);
+	}
+	if (!vmx->unrestricted) {
+		restrict_crs(arch, &cr0, &cr4);
+		vmx_recheck(vcpu);
 	}
 	vmcs_write(GUEST_CR0, cr0);
 	vmcs_write(GUEST_CR4, cr4);

@@ -32,8 +32,9 @@ enum vmx_word {
 #define VMX_ROW_NMI		84
 #define VMX_ROW_INVALID		85	/* the guest's state was refused */
 #define VMX_ROW_FAILED		86	/* VMLAUNCH or VMRESUME itself was */
-#define VMX_ROW_OTHER		87
-#define VMX_NR_ROWS		88
+#define VMX_ROW_EXCEPTION	87	/* any other, while real mode is virtual-8086 mode */
+#define VMX_ROW_OTHER		88
+#define VMX_NR_ROWS		89
 
 /* What vmx_enter() returns. */
 #define VMX_ENTERED		0
@@ -105,6 +106,13 @@ enum {
 	VMX_CACHED_CS_BASE,
 };
 
+/* How a guest runs that the CPU would not enter as it is; see real.c. */
+enum vmx_mode {
+	VMX_NATIVE,	/* as it is */
+	VMX_VM86,	/* in virtual-8086 mode instead of real mode */
+	VMX_SOFTWARE,	/* not at all: its instructions are executed in software */
+};
+
 /* MSRs of SYSCALL; the guest's are in the CPU from its first entry until it is put. */
 #define VMX_NR_SYSCALL_MSRS	4
 
@@ -123,6 +131,10 @@ struct vmx_msr_lists {
  * @launched: VMLAUNCH has succeeded since it was last cleared
  * @initialized: its constant fields have been written
  * @unrestricted: real mode and paging off are the CPU's to run
+ * @mode: how the guest runs now, always VMX_NATIVE if @unrestricted
+ * @recheck: @mode may have to change: segments or CR0 have
+ * @own_cr3: CR3 is the guest's own
+ * @real_attr: attributes of its segments, while those in the VMCS are of virtual-8086 mode
  * @vpid: tag of its translations, 0: none
  * @control: the words of controls as they are in the VMCS
  * @cached: VMX_CACHED_*
@@ -133,6 +145,7 @@ struct vmx_msr_lists {
  * @root: EPTP or CR3 of the tables in use
  * @flush: drop all translations before the next entry
  * @injecting: the entry-interruption information field is valid
+ * @fast_event: what is in it is still pending to the rest of the module
  * @shadowed: an interrupt shadow was written by us
  * @host_rsp, @host_cr3, @host_cr4: what the VMCS holds
  * @switched: the CPU holds more of the guest than the VMCS says; see run.c
@@ -152,6 +165,10 @@ struct vmx_vcpu {
 	bool launched;
 	bool initialized;
 	bool unrestricted;
+	enum vmx_mode mode;
+	bool recheck;
+	bool own_cr3;
+	u32 real_attr[UMBRA_GS + 1];
 	u16 vpid;
 	u32 control[VMX_NR_WORDS];
 
@@ -167,6 +184,7 @@ struct vmx_vcpu {
 	u64 root;
 	bool flush;
 	bool injecting;
+	bool fast_event;
 	bool shadowed;
 
 	u64 host_rsp, host_cr3, host_cr4;
@@ -309,7 +327,20 @@ void vmx_get_code(struct umbra_vcpu *vcpu, struct umbra_code *code);
 void vmx_get_table(struct umbra_vcpu *vcpu, bool idt, struct umbra_table *t);
 void vmx_set_table(struct umbra_vcpu *vcpu, bool idt, const struct umbra_table *t);
 
+/* real.c */
+int vmx_real_setup(void);
+void vmx_real_teardown(void);
+bool vmx_can_enter(struct umbra_vcpu *vcpu);
+void vmx_leave_vm86(struct umbra_vcpu *vcpu);
+bool vmx_fits_vm86(int seg, const struct umbra_segment *s);
+void vmx_recheck(struct umbra_vcpu *vcpu);
+void vmx_load_identity(struct vmx_vcpu *vmx);
+bool vmx_map_identity(struct umbra_vcpu *vcpu, u64 gpa, int *ret);
+int vmx_exit_exception(struct umbra_vcpu *vcpu);
+void vmx_write_exception_bitmap(struct umbra_vcpu *vcpu);
+
 /* check.c */
+bool vmx_segments_valid(struct umbra_vcpu *vcpu);
 void vmx_describe_failure(struct umbra_vcpu *vcpu, char *reason);
 
 /* event.c */
@@ -320,6 +351,8 @@ void vmx_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void vmx_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 void vmx_cancel_injection(struct umbra_vcpu *vcpu);
 void vmx_complete_exit(struct umbra_vcpu *vcpu);
+bool vmx_nothing_to_complete(struct umbra_vcpu *vcpu);
+void vmx_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva);
 int vmx_exit_window(struct umbra_vcpu *vcpu);
 int vmx_exit_debug(struct umbra_vcpu *vcpu);
 
