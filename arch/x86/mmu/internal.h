@@ -15,7 +15,6 @@
 /* Entries of one of our own tables, whatever the format. */
 #define UMBRA_ENTRIES		512
 
-
 /**
  * struct umbra_rmap - the entries that point to one page or table page
  * @value: 0, the address of the only entry, or that of a struct umbra_rmap_list
@@ -330,6 +329,19 @@ static inline struct hlist_head *umbra_page_bucket(struct umbra_vm *vm, gfn_t gf
 	return &vm->arch.mmu.hash[hash_64(gfn, UMBRA_MMU_HASH_BITS)];
 }
 
+/* The page of a gfn and role; NULL if there is none. */
+static inline struct umbra_mmu_page *umbra_find_page(struct umbra_vm *vm, gfn_t gfn,
+						     union umbra_mmu_role role)
+{
+	struct umbra_mmu_page *page;
+
+	hlist_for_each_entry(page, umbra_page_bucket(vm, gfn), hash) {
+		if (page->gfn == gfn && page->role.word == role.word)
+			return page;
+	}
+	return NULL;
+}
+
 static inline struct umbra_mmu_page *umbra_match_shadow(struct hlist_node *node, gfn_t gfn)
 {
 	for (; node; node = node->next) {
@@ -378,6 +390,7 @@ bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3);
 void umbra_shadow_reset_context(struct umbra_vcpu *vcpu);
 void umbra_shadow_drop_roots(struct umbra_vcpu *vcpu);
 bool umbra_shadow_root_valid(const struct umbra_vcpu *vcpu);
+void umbra_shadow_link_known(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page);
 unsigned int umbra_shadow_fetch(struct umbra_vcpu *vcpu, u64 linear, u8 *bytes, unsigned int len);
 
 /* shadow.c */

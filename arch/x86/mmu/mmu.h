@@ -128,7 +128,7 @@ union umbra_mmu_role {
 };
 
 #define UMBRA_MMU_ROOTS_BITS	7
-#define UMBRA_MMU_ROOTS		(1 << UMBRA_MMU_ROOTS_BITS)
+#define UMBRA_MMU_ROOTS		BIT(UMBRA_MMU_ROOTS_BITS)
 
 /*
  * A root this vCPU has used. A PAE root has four table pages, the others one.

@@ -52,7 +52,6 @@ static u64 root_address(const struct umbra_vcpu *vcpu, u64 cr3)
 	return cr3 & paging->format->address;
 }
 
-
 /* Has part of it been zapped? */
 static bool is_invalid(const struct umbra_mmu_root *root)
 {
@@ -256,10 +255,7 @@ static bool adopt(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root, u64 addr
 
 	if (root == vcpu->arch.mmu.root || role.level == 2 || !umbra_fast_lock(vm))
 		return false;
-	hlist_for_each_entry(page, umbra_page_bucket(vm, gfn), hash) {
-		if (page->gfn == gfn && page->role.word == role.word)
-			break;
-	}
+	page = umbra_find_page(vm, gfn, role);
 	if (page) {
 		release(vcpu, root);
 		*root = (struct umbra_mmu_root) {
@@ -356,6 +352,8 @@ static void make_root(struct umbra_vcpu *vcpu, struct umbra_mmu_root *root)
 	umbra_mmu_count(vcpu, ROOTS_MADE);
 	if (!is_pae_root(root)) {
 		root->page[0] = root_page(vcpu, root->cr3 >> PAGE_SHIFT, role);
+		if (!root->page[0]->role.direct)
+			umbra_shadow_link_known(vcpu, root->page[0]);
 		return;
 	}
 	memcpy(root->pdpte, vcpu->arch.pdpte, sizeof(root->pdpte));

@@ -195,6 +195,20 @@ static gfn_t child_role(const struct umbra_vcpu *vcpu, const struct umbra_mmu_pa
 	return fault->gfn & ~(umbra_level_pages(level) - 1);
 }
 
+/* Puts a link where nothing is. */
+static void add_link(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index,
+		     struct umbra_mmu_page *child, u64 guest)
+{
+	u64 *entryp = &page->table[index];
+
+	if (!page->role.direct)
+		page->guest[index] = guest;
+	WRITE_ONCE(*entryp, umbra_make_link(vcpu->vm, child));
+	__set_bit(index, page->present);
+	umbra_rmap_add(vcpu, &child->parents, entryp);
+	umbra_unsync_inherit(child, entryp);
+}
+
 /* The page that *entryp of @page leads to, made and linked if need be; NULL: retry. */
 static struct umbra_mmu_page *descend(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
 				      unsigned int index, const struct fault *fault)
@@ -217,15 +231,60 @@ static struct umbra_mmu_page *descend(struct umbra_vcpu *vcpu, struct umbra_mmu_
 		return NULL;
 	umbra_entry_drop(vm, page, index);
 	child = umbra_shadow_page(vcpu, gfn, role);
-	if (!page->role.direct)
-		page->guest[index] = fault->walk.entry[level];
-	WRITE_ONCE(*entryp, umbra_make_link(vm, child));
-	__set_bit(index, page->present);
-	umbra_rmap_add(vcpu, &child->parents, entryp);
-	umbra_unsync_inherit(child, entryp);
+	add_link(vcpu, page, index, child, page->role.direct ? 0 : fault->walk.entry[level]);
 	/* Another vCPU that writes to the table sees the marks, or we see what it wrote. */
 	smp_mb();
 	return child;
+}
+
+/* Links the page for one entry of the guest's, if there is one. */
+static void link_known(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, unsigned int index)
+{
+	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
+	const struct umbra_format *f = paging->format;
+	union umbra_mmu_role role = page->role;
+	u64 guest = READ_ONCE(page->mem[index]);
+	struct umbra_mmu_page *child;
+	int level = role.level;
+
+	if (!(guest & f->present) || !(guest & f->accessed) || page->table[index] ||
+	    umbra_is_leaf(paging, level, guest) ||
+	    umbra_reserved_bits(paging, level, guest, false))
+		return;
+	role.level--;
+	role.access &= umbra_entry_acc(f, guest);
+	child = umbra_find_page(vcpu->vm, (guest & f->address) >> PAGE_SHIFT, role);
+	if (!child || child->unsync || !umbra_mmu_topped_up(vcpu))
+		return;
+	add_link(vcpu, page, index, child, guest);
+	umbra_mmu_count(vcpu, PREFETCHES);
+}
+
+/**
+ * umbra_shadow_link_known() - link what is there already to a new root
+ * @vcpu: the vCPU, its caches topped up; mmu_lock is held for writing
+ * @page: the page of a root, not direct, which the guest cannot write to
+ *
+ * An address space shares most of its tables, the kernel's half, with others. The
+ * caller makes what is unsync below up to date.
+ */
+void umbra_shadow_link_known(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
+{
+	const u64 *mem = page->mem;
+	unsigned int first, i;
+
+	if (!mem || !READ_ONCE(shadow_prefetch))
+		return;
+	/* Most are empty. */
+	for (first = 0; first < UMBRA_ENTRIES; first += 8) {
+		if (!(mem[first] | mem[first + 1] | mem[first + 2] | mem[first + 3] |
+		      mem[first + 4] | mem[first + 5] | mem[first + 6] | mem[first + 7]))
+			continue;
+		for (i = 0; i < 8; i++)
+			link_known(vcpu, page, first + i);
+	}
+	/* As in descend(). */
+	smp_mb();
 }
 
 /* Puts a leaf where none is. */
@@ -649,7 +708,7 @@ static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, 
 }
 
 /**
- * umbra_shadow_fast_fault() - a page fault, if all tables are there
+ * shadow_fast_fault() - a page fault, if all tables are there
  * @vcpu: the vCPU, loaded, in the guest as far as others can tell; interrupts off
  * @gva: the address
  * @access: X86_PF_WRITE, X86_PF_USER, X86_PF_INSTR
@@ -660,7 +719,7 @@ static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, 
  *
  * Return: what came of it; UMBRA_FAST_NO: to be done by umbra_mmu_fault().
  */
-enum umbra_fast umbra_shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, u32 *error)
+static enum umbra_fast shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, u32 *error)
 {
 	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	struct umbra_vm *vm = vcpu->vm;
@@ -677,7 +736,7 @@ enum umbra_fast umbra_shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 ac
 }
 
 const struct umbra_mmu_strategy umbra_mmu_shadow = {
-	.fast_fault = umbra_shadow_fast_fault,
+	.fast_fault = shadow_fast_fault,
 	.load = umbra_shadow_load,
 	.fault = shadow_fault,
 	.reset_context = umbra_shadow_reset_context,

@@ -233,6 +233,8 @@ drop:
 
 /* As many entries compared in vain cost about what it takes to become unsync again. */
 #define IDLE_MAX	512
+/* What it costs to get to a page, in entries compared. */
+#define VISIT_COST	64
 
 /* Without a mapping of the kernel's: sixteen entries at a time. */
 static void sync_copied(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
@@ -269,7 +271,7 @@ static unsigned int sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *pa
 	umbra_mmu_count(vcpu, SYNCS);
 	if (!page->mem || page->role.format == UMBRA_FORMAT_32BIT) {
 		sync_copied(vcpu, page);
-		return UMBRA_ENTRIES / 8;
+		return VISIT_COST;
 	}
 	for (word = 0; word < BITS_TO_LONGS(UMBRA_ENTRIES); word++) {
 		unsigned long bits = page->present[word];
@@ -284,8 +286,7 @@ static unsigned int sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *pa
 			changed = true;
 		}
 	}
-	/* A page that nothing was made from costs something to visit, too. */
-	return changed ? 0 : n + 8;
+	return changed ? 0 : n + VISIT_COST;
 }
 
 /* The unsync shadows of a gfn become as the guest's table is, and stay so. */
@@ -336,6 +337,35 @@ void umbra_sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 	sync_page(vcpu, page);
 }
 
+static void sync_below(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
+		       struct list_head *idle);
+
+/*
+ * Makes what an entry leads to agree with the guest's tables. Returns false if
+ * nothing there is unsync any more.
+ */
+static bool sync_child(struct umbra_vcpu *vcpu, const struct umbra_mmu_page *page,
+		       unsigned int index, struct list_head *idle)
+{
+	u64 entry = page->table[index];
+	struct umbra_mmu_page *child;
+	unsigned int n;
+
+	if (!(entry & _PAGE_PRESENT) || umbra_entry_leaf(page->role.level, entry))
+		return false;
+	child = umbra_entry_child(entry);
+	if (child->unsync) {
+		n = sync_page(vcpu, child);
+		child->idle = n ? child->idle + n : 0;
+		if (child->idle >= IDLE_MAX && list_empty(&child->sync_link))
+			list_add_tail(&child->sync_link, idle);
+		return true;
+	}
+	if (child->unsync_children)
+		sync_below(vcpu, child, idle);
+	return child->unsync_children;
+}
+
 /*
  * Makes all unsync pages below agree with the guest's tables. Those that have
  * not been written to for long are put into the list.
@@ -343,31 +373,20 @@ void umbra_sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 static void sync_below(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
 		       struct list_head *idle)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	unsigned int index, n;
+	unsigned int word, index, left = page->unsync_children;
 
-	for_each_set_bit(index, page->unsync_map, UMBRA_ENTRIES) {
-		u64 entry = page->table[index];
-		struct umbra_mmu_page *child;
+	for (word = 0; left; word++) {
+		unsigned long bits = page->unsync_map[word];
 
-		if (umbra_entry_present(vm, entry) &&
-		    !umbra_entry_leaf(page->role.level, entry)) {
-			child = umbra_entry_child(entry);
-			if (child->unsync) {
-				n = sync_page(vcpu, child);
-				child->idle = n ? child->idle + n : 0;
-				if (child->idle >= IDLE_MAX && list_empty(&child->sync_link))
-					list_add_tail(&child->sync_link, idle);
-			} else if (child->unsync_children) {
-				sync_below(vcpu, child, idle);
-			}
-			if (child->unsync || child->unsync_children)
+		for (; bits; bits &= bits - 1, left--) {
+			index = word * BITS_PER_LONG + __ffs(bits);
+			if (sync_child(vcpu, page, index, idle))
 				continue;
+			/* Who finds no mark, without the lock, finds tables that are up to date. */
+			smp_wmb();
+			__clear_bit(index, page->unsync_map);
+			WRITE_ONCE(page->unsync_children, page->unsync_children - 1);
 		}
-		/* Who finds no mark, without the lock, finds tables that are up to date. */
-		smp_wmb();
-		__clear_bit(index, page->unsync_map);
-		WRITE_ONCE(page->unsync_children, page->unsync_children - 1);
 	}
 }
 
