@@ -227,14 +227,10 @@ bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
 
 /*
- * Dirty log: from now on the first write to each page (of the slot, or of those
- * of the 64 from gfn whose bit is set in mask) faults and is noted by
- * umbra_mark_dirty(). mmu_lock is held for writing. _slot flushes TLBs itself;
- * after a run of _gfns the caller calls umbra_mmu_flush() once, before it hands
- * out the log.
+ * Dirty log: from now on the first write to each page of the slot faults and is
+ * noted by umbra_mark_dirty(). mmu_lock is held for writing. Flushes TLBs.
  */
 void umbra_mmu_write_protect_slot(struct umbra_vm *vm, struct umbra_slot *slot);
-void umbra_mmu_write_protect_gfns(struct umbra_vm *vm, struct umbra_slot *slot, u64 gfn, u64 mask);
 void umbra_mmu_flush(struct umbra_vm *vm);
 
 /* The guest's control registers. */

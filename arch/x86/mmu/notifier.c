@@ -25,6 +25,29 @@ static gfn_t next_page(gfn_t gfn, int level)
 	return (gfn & ~(pages - 1)) + pages;
 }
 
+/* Calls @one for each page, of each size, in a range. Returns whether one of them was true. */
+static bool each_page(struct umbra_vm *vm, unsigned long start, unsigned long end,
+		      bool (*one)(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn,
+				  int level))
+{
+	const struct umbra_slots *slots = vm->slots;
+	gfn_t first, last, gfn;
+	bool any = false;
+	unsigned int i;
+	int level;
+
+	for (i = 0; i < slots->count; i++) {
+		struct umbra_slot *slot = slots->slot[i];
+
+		if (!slot_range(slot, start, end, &first, &last))
+			continue;
+		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++)
+			for (gfn = first; gfn < last; gfn = next_page(gfn, level))
+				any |= one(vm, slot, gfn, level);
+	}
+	return any;
+}
+
 /*
  * Contents may be about to change without the guest's doing, as when a hole is
  * punched: shadows of tables in there would not notice.
@@ -59,22 +82,14 @@ static void zap_tables(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first
  */
 bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long end)
 {
+	bool any = each_page(vm, start, end, umbra_rmap_zap);
 	const struct umbra_slots *slots = vm->slots;
-	gfn_t first, last, gfn;
-	bool any = false;
+	gfn_t first, last;
 	unsigned int i;
-	int level;
 
-	for (i = 0; i < slots->count; i++) {
-		struct umbra_slot *slot = slots->slot[i];
-
-		if (!slot_range(slot, start, end, &first, &last))
-			continue;
-		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++)
-			for (gfn = first; gfn < last; gfn = next_page(gfn, level))
-				any |= umbra_rmap_zap(vm, slot, gfn, level);
-		if (!umbra_mmu_is_nested(vm))
-			zap_tables(vm, slot, first, last);
+	for (i = 0; i < slots->count && !umbra_mmu_is_nested(vm); i++) {
+		if (slot_range(slots->slot[i], start, end, &first, &last))
+			zap_tables(vm, slots->slot[i], first, last);
 	}
 	if (any)
 		umbra_mmu_count(vm, NOTIFIER_ZAPS);
@@ -85,7 +100,7 @@ bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 }
 
 /* Has one of the leaves been used? Clears accessed bits if asked to. */
-static bool page_young(struct umbra_vm *vm, struct umbra_rmap *rmap, bool clear)
+static bool leaves_young(struct umbra_vm *vm, const struct umbra_rmap *rmap, bool clear)
 {
 	const u64 accessed = vm->arch.mmu.host.format->accessed;
 	struct umbra_rmap_iter iter;
@@ -106,34 +121,18 @@ static bool page_young(struct umbra_vm *vm, struct umbra_rmap *rmap, bool clear)
  * Without accessed bits a page is young while it is mapped; looking at it takes
  * it away, to be mapped again when it is used.
  */
-static bool young_by_mapping(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn, int level,
-			     bool clear)
+static bool page_young(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn, int level)
 {
-	if (clear)
-		return umbra_rmap_zap(vm, slot, gfn, level);
-	return umbra_slot_rmap(slot, gfn, level)->value;
+	const struct umbra_rmap *rmap = umbra_slot_rmap(slot, gfn, level);
+
+	return vm->arch.mmu.no_accessed ? rmap->value : leaves_young(vm, rmap, false);
 }
 
-static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, bool clear)
+static bool page_age(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn, int level)
 {
-	const struct umbra_slots *slots = vm->slots;
-	gfn_t first, last, gfn;
-	bool any = false;
-	unsigned int i;
-	int level;
-
-	for (i = 0; i < slots->count; i++) {
-		struct umbra_slot *slot = slots->slot[i];
-
-		if (!slot_range(slot, start, end, &first, &last))
-			continue;
-		for (level = 1; level <= UMBRA_SLOT_LEVELS; level++)
-			for (gfn = first; gfn < last; gfn = next_page(gfn, level))
-				any |= vm->arch.mmu.no_accessed ?
-				       young_by_mapping(vm, slot, gfn, level, clear) :
-				       page_young(vm, umbra_slot_rmap(slot, gfn, level), clear);
-	}
-	return any;
+	if (vm->arch.mmu.no_accessed)
+		return umbra_rmap_zap(vm, slot, gfn, level);
+	return leaves_young(vm, umbra_slot_rmap(slot, gfn, level), true);
 }
 
 /**
@@ -149,7 +148,7 @@ static bool young(struct umbra_vm *vm, unsigned long start, unsigned long end, b
  */
 bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end)
 {
-	return young(vm, start, end, true);
+	return each_page(vm, start, end, page_age);
 }
 
 /**
@@ -162,7 +161,7 @@ bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
  */
 bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end)
 {
-	return young(vm, start, end, false);
+	return each_page(vm, start, end, page_young);
 }
 
 /**
@@ -178,23 +177,4 @@ void umbra_mmu_write_protect_slot(struct umbra_vm *vm, struct umbra_slot *slot)
 		umbra_rmap_write_protect(vm, slot, gfn);
 	if (vm->arch.mmu.tlb_stale)
 		umbra_mmu_flush(vm);
-}
-
-/**
- * umbra_mmu_write_protect_gfns() - the same for some pages
- * @vm: the VM; mmu_lock is held for writing
- * @slot: the slot
- * @gfn: the page that bit 0 of @mask stands for
- * @mask: which pages
- *
- * The caller flushes with umbra_mmu_flush().
- */
-void umbra_mmu_write_protect_gfns(struct umbra_vm *vm, struct umbra_slot *slot, u64 gfn, u64 mask)
-{
-	for (; mask; mask &= mask - 1) {
-		gfn_t one = gfn + __ffs64(mask);
-
-		if (one - slot->base < slot->pages)
-			umbra_rmap_write_protect(vm, slot, one);
-	}
 }
