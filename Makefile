@@ -24,6 +24,7 @@ help:
 	@echo 'make check           every test there is'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-system'
 	@echo '                     a part'
+	@echo 'make check-debug     all system tests on kernels with KASAN, lockdep and the like'
 	@echo 'make lint            the same as check-lint'
 	@echo 'make docs            the documentation as HTML'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
@@ -58,7 +59,7 @@ check:
 	@scripts/deps
 	@tests/check
 
-check-unit check-build check-lint check-host check-bench check-system:
+check-unit check-build check-lint check-host check-bench check-debug check-system:
 	@scripts/deps
 	@tests/check $(@:check-%=%)
 
@@ -86,4 +87,4 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
-	check-lint check-host check-bench check-system lint docs install clean distclean
+	check-lint check-host check-bench check-debug check-system lint docs install clean distclean

@@ -237,8 +237,8 @@ def all_tests():
             for test in _parse(path)]
 
 
-def run(report):
-    """Boot hosts of both kernels side by side, and run the tests on them."""
+def build_programs(report):
+    """Build what the tests need beside them."""
     for what, directory in (("bare-metal guests", BARE), ("nanobench", NANOBENCH),
                             ("programs of system tests", PROGRAMS)):
         with cache.lock(what.replace(" ", "-")):
@@ -247,15 +247,25 @@ def run(report):
                                   stderr=subprocess.STDOUT)
         if done.returncode:
             report.failed(f"build {what}", done.stdout)
-    groups = {}
-    for test in all_tests():
-        for version in test.versions:
-            groups.setdefault((test.host, version), []).append(test)
-    # The longest first, so that at the end no CPU waits for another.
-    boots = [Boot(report, kernel, host, group)
-             for (host, kernel), group in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+def run_boots(boots):
+    """Run as many hosts at a time as there are CPUs."""
     began = time.monotonic()
     with ThreadPoolExecutor(JOBS) as pool:
         for done in [pool.submit(boot.run) for boot in boots]:
             done.result()
     print(f"     system tests took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def run(report):
+    """Boot hosts of both kernels side by side, and run the tests on them."""
+    build_programs(report)
+    groups = {}
+    for test in all_tests():
+        for version in test.versions:
+            groups.setdefault((test.host, version), []).append(test)
+    # The longest first, so that at the end no CPU waits for another.
+    run_boots([Boot(report, kernel, host, group)
+               for (host, kernel), group in sorted(groups.items(),
+                                                   key=lambda item: -len(item[1]))])

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""System tests on hosts whose kernel checks itself: KASAN, lockdep, kmemleak and more.
+
+"make check" runs a choice that meets every path of the module, on Linux 6.1;
+"make check-debug" runs all tests that such a host can run, on both kernels. When
+the tests have ended the module is unloaded and kmemleak scans for what it left.
+"""
+
+import dataclasses
+import shlex
+import sys
+
+from testhost import kernels
+
+from . import system
+
+# Of the names of tests.
+CHOICE = ("abi[", "bare[nested,exceptions", "bare[shadow,exceptions", "bare[shadow,paging,",
+          "bare[shadow,smp", "linux-boot[shadow,6.1,2", "module-reload")
+# Everything takes several times as long.
+SLOWER = 4
+
+
+def _can_run(test):
+    """Does its host differ from the usual one only in what a debug kernel can do?"""
+    words = shlex.split(test.host)
+    return not {"--count", "--cpu", "--kvm", "--debug"} & set(words)
+
+
+def _tests(version, everything):
+    """Return the tests for a kernel version, as they are on a debug host."""
+    return [dataclasses.replace(test, host=f"--debug {test.host}".strip(),
+                                timeout=SLOWER * test.timeout)
+            for test in system.all_tests()
+            if version in test.versions and _can_run(test) and
+            (everything or test.name.startswith(CHOICE))]
+
+
+def run(report):
+    """Run the choice, or all when the suite was asked for by name."""
+    everything = "debug" in sys.argv[1:]
+    system.build_programs(report)
+    boots = []
+    for version in list(kernels.VERSIONS)[:None if everything else 1]:
+        groups = {}
+        for test in _tests(version, everything):
+            groups.setdefault(test.host, []).append(test)
+        boots += [system.Boot(report, version, host, group) for host, group in groups.items()]
+    system.run_boots(boots)
