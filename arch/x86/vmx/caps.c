@@ -255,7 +255,7 @@ static bool turned_off(char *reason)
 			 "the firmware allows VT-x after a measured launch (TXT) only");
 	else
 		snprintf(reason, UMBRA_REASON_LEN,
-			 "VT-x is turned off; turn on Virtualization Technology in the firmware's setup");
+			 "VT-x is turned off; turn it on in the firmware's setup (Virtualization)");
 	return true;
 }
 
@@ -315,7 +315,7 @@ u64 vmx_cap(u32 cap, char *reason)
 	case UMBRA_CAP_PAGING_NESTED:
 		value = vmx_caps.ept;
 		missing = ept ? "the CPU has no EPT that can be used; use shadow paging" :
-				"EPT is switched off by the module's parameter ept; use shadow paging";
+				"EPT is off by the module's parameter ept; use shadow paging";
 		break;
 	case UMBRA_CAP_NEXT_RIP:
 	case UMBRA_CAP_DECODE_ASSISTS:

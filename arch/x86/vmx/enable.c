@@ -47,7 +47,7 @@ static const struct {
 	{ MSR_SYSCALL_MASK, false },
 };
 
-static void invept(unsigned long type, u64 eptp)
+static void flush_ept(unsigned long type, u64 eptp)
 {
 	struct {
 		u64 eptp, zero;
@@ -59,7 +59,7 @@ static void invept(unsigned long type, u64 eptp)
 		     : : "m" (operand), "r" (type) : "cc", "memory");
 }
 
-static void invvpid(unsigned long type, u16 vpid, u64 gva)
+static void flush_vpid(unsigned long type, u16 vpid, u64 gva)
 {
 	struct {
 		u64 vpid, gva;
@@ -71,7 +71,7 @@ static void invvpid(unsigned long type, u16 vpid, u64 gva)
 		     : : "m" (operand), "r" (type) : "cc", "memory");
 }
 
-static void vmclear(u64 pa)
+static void clear_vmcs(u64 pa)
 {
 	asm volatile("1: vmclear %0\n"
 		     "2:\n"
@@ -79,7 +79,7 @@ static void vmclear(u64 pa)
 		     : : "m" (pa) : "cc", "memory");
 }
 
-static void vmptrld(u64 pa)
+static void load_vmcs(u64 pa)
 {
 	asm volatile("1: vmptrld %0\n"
 		     "2:\n"
@@ -88,18 +88,20 @@ static void vmptrld(u64 pa)
 }
 
 /* 0, or -EBUSY when the CPU refuses. */
-static int vmxon(u64 pa)
+static int enter_vmx(u64 pa)
 {
-	asm goto("1: vmxon %0\n"
-		 "jbe %l[failed]\n"
-		 _ASM_EXTABLE(1b, %l[failed])
-		 : : "m" (pa) : "cc", "memory" : failed);
-	return 0;
-failed:
-	return -EBUSY;
+	bool failed;
+
+	/* CF stays set if it faults. */
+	asm volatile("stc\n"
+		     "1: vmxon %1\n"
+		     "2: setbe %0\n"
+		     _ASM_EXTABLE(1b, 2b)
+		     : "=qm" (failed) : "m" (pa) : "cc", "memory");
+	return failed ? -EBUSY : 0;
 }
 
-static void vmxoff(void)
+static void leave_vmx(void)
 {
 	asm volatile("1: vmxoff\n"
 		     "2:\n"
@@ -231,7 +233,7 @@ int vmx_cpu_enable(void)
 	/* On some CPUs trace packets of the host cannot be had in VMX operation. */
 	intel_pt_handle_vmx(1);
 	cr4_set_bits_irqsoff(X86_CR4_VMXE);
-	ret = vmxon(page_to_phys(c->region));
+	ret = enter_vmx(page_to_phys(c->region));
 	if (ret) {
 		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
 		intel_pt_handle_vmx(0);
@@ -246,12 +248,12 @@ int vmx_cpu_enable(void)
 /* On the CPU that holds it, interrupts off. */
 static void clear_here(struct vmx_cpu *c, struct vmx_vcpu *vmx)
 {
-	vmclear(vmx->vmcs_pa);
+	clear_vmcs(vmx->vmcs_pa);
 	if (c->current_vmcs == vmx->vmcs)
 		c->current_vmcs = NULL;
 	list_del(&vmx->link);
 	vmx->launched = false;
-	/* Pairs with vmx_make_current(): only then another CPU may load it. */
+	/* Only then another CPU may load it; pairs with vmx_clear(). */
 	smp_store_release(&vmx->cpu, -1);
 }
 
@@ -268,7 +270,7 @@ void vmx_cpu_disable(void)
 
 	list_for_each_entry_safe(vmx, next, &c->loaded, link)
 		clear_here(c, vmx);
-	vmxoff();
+	leave_vmx();
 	cr4_clear_bits_irqsoff(X86_CR4_VMXE);
 	intel_pt_handle_vmx(0);
 }
@@ -290,6 +292,7 @@ static void clear_on_cpu(void *arg)
  */
 void vmx_clear(struct vmx_vcpu *vmx)
 {
+	/* Pairs with clear_here(). */
 	int cpu = smp_load_acquire(&vmx->cpu);
 
 	if (cpu >= 0)
@@ -310,14 +313,14 @@ void vmx_make_current(struct vmx_vcpu *vmx)
 		vmx_clear(vmx);
 		local_irq_save(flags);
 		/* A new page may be anything to the CPU's caches (25.11.3). */
-		vmclear(vmx->vmcs_pa);
+		clear_vmcs(vmx->vmcs_pa);
 		list_add(&vmx->link, &c->loaded);
 		vmx->cpu = cpu;
 		local_irq_restore(flags);
 	}
 	if (c->current_vmcs != vmx->vmcs) {
 		c->current_vmcs = vmx->vmcs;
-		vmptrld(vmx->vmcs_pa);
+		load_vmcs(vmx->vmcs_pa);
 		/* The branch predictors were last trained by another guest. */
 		indirect_branch_prediction_barrier();
 	}
@@ -365,9 +368,9 @@ void vmx_vpid_free(u16 vpid)
 void vmx_flush_all(void)
 {
 	if (vmx_caps.ept)
-		invept(INVEPT_ALL, 0);
+		flush_ept(INVEPT_ALL, 0);
 	if (vmx_caps.vpid)
-		invvpid(INVVPID_ALL, 0, 0);
+		flush_vpid(INVVPID_ALL, 0, 0);
 }
 
 /**
@@ -382,9 +385,9 @@ void vmx_flush_all(void)
 void vmx_flush_vcpu(const struct vmx_vcpu *vmx, bool nested)
 {
 	if (nested)
-		invept(vmx_caps.invept_single ? INVEPT_SINGLE : INVEPT_ALL, vmx->root);
+		flush_ept(vmx_caps.invept_single ? INVEPT_SINGLE : INVEPT_ALL, vmx->root);
 	else if (vmx->vpid)
-		invvpid(vmx_caps.invvpid_single ? INVVPID_SINGLE : INVVPID_ALL, vmx->vpid, 0);
+		flush_vpid(vmx_caps.invvpid_single ? INVVPID_SINGLE : INVVPID_ALL, vmx->vpid, 0);
 }
 
 /**
@@ -400,6 +403,6 @@ bool vmx_flush_address(const struct vmx_vcpu *vmx, u64 gva)
 		return true;
 	if (!vmx_caps.invvpid_addr)
 		return false;
-	invvpid(INVVPID_ADDRESS, vmx->vpid, gva);
+	flush_vpid(INVVPID_ADDRESS, vmx->vpid, gva);
 	return true;
 }

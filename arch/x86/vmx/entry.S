@@ -117,12 +117,13 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	%r15, R15(%rax)
 	pop	RAX(%rax)
 	/* The return stack and the branch history hold what the guest put there. */
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+		X86_FEATURE_RSB_VMEXIT_LITE
 	CLEAR_BRANCH_HISTORY_VMEXIT
 	xor	%eax, %eax		/* VMX_ENTERED */
 
 .Lclean:
-	/* No value of the guest's is left for a mispredicted path to use; the others are popped. */
+	/* No value of the guest's is left for a mispredicted path to use: the rest is popped. */
 	xor	%ecx, %ecx
 	xor	%edx, %edx
 	xor	%esi, %esi

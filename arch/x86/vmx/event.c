@@ -112,6 +112,9 @@ static void inject_real(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 		return;
 	}
 	vmx_set_interruptibility(vmx, state);
+	/* A single step that the CPU still has in mind would be taken twice. */
+	if (kind == UMBRA_EVENT_KIND_EXCEPTION)
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	umbra_deliver_real(vcpu, vector);
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;

@@ -217,10 +217,11 @@ static __always_inline u64 vmcs_read(unsigned long field)
 {
 	u64 value;
 
+	/* The register that is zeroed is the one of number 0, RAX. */
 	asm volatile("1: vmread %1, %0\n"
 		     "2:\n"
-		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %0)
-		     : "=r" (value) : "r" (field) : "cc");
+		     _ASM_EXTABLE_TYPE(1b, 2b, EX_TYPE_ZERO_REG)
+		     : "=a" (value) : "r" (field) : "cc");
 	return value;
 }
 
@@ -229,10 +230,10 @@ void vmx_write_failed(unsigned long field, u64 value);
 static __always_inline void vmcs_write(unsigned long field, u64 value)
 {
 	asm goto("1: vmwrite %1, %0\n"
-		 "jbe %l[failed]\n"
-		 _ASM_EXTABLE(1b, %l[off])
-		 : : "r" (field), "rm" (value) : "cc" : failed, off);
-off:
+		 "jbe %l2\n"
+		 "2:\n"
+		 _ASM_EXTABLE(1b, 2b)
+		 : : "r" (field), "rm" (value) : "cc" : failed);
 	return;
 failed:
 	vmx_write_failed(field, value);
