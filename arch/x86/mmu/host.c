@@ -3,13 +3,20 @@
 #include <linux/sched/signal.h>
 #include "internal.h"
 
-/*
- * How large does the host map this address? Read from the monitor's own page
- * tables, which cannot go away while interrupts are off. The answer may be out
- * of date at once; the MMU notifier's sequence, sampled before, tells.
+/**
+ * umbra_host_level() - how large does the host map an address?
+ * @vm: the VM
+ * @hva: the address in the monitor
+ *
+ * Read from the monitor's own page tables, which cannot go away while interrupts
+ * are off. The answer may be out of date at once; the MMU notifier's sequence,
+ * sampled before, tells.
+ *
+ * Return: 1 to 3.
  */
-static int host_level(struct mm_struct *mm, unsigned long hva)
+int umbra_host_level(const struct umbra_vm *vm, unsigned long hva)
 {
+	struct mm_struct *mm = vm->mm;
 	unsigned long flags;
 	int level = 1;
 	pgd_t *pgdp, pgd;
@@ -121,8 +128,9 @@ int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t
 	}
 found:
 	found(hp, writable);
-	if (max_level > 1)
-		hp->level = min(host_level(vm->mm, hp->hva), max_level);
+	/* Only a compound page can be mapped large. */
+	if (max_level > 1 && PageCompound(hp->page))
+		hp->level = min(umbra_host_level(vm, hp->hva), max_level);
 	return 0;
 }
 
@@ -134,8 +142,8 @@ found:
  * @write: it must be writable
  * @hp: the result
  *
- * Does not sleep; mmu_lock is held for writing, and so an invalidation that
- * begins later finds what is mapped now.
+ * Does not sleep; mmu_lock is held, and so an invalidation that begins later finds
+ * what is mapped now.
  *
  * The page is held until put_page().
  *

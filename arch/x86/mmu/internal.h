@@ -196,6 +196,7 @@ struct umbra_host_page {
 
 int umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn, bool write,
 		   int max_level, struct umbra_host_page *hp);
+int umbra_host_level(const struct umbra_vm *vm, unsigned long hva);
 bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
 			 bool write, struct umbra_host_page *hp);
 bool umbra_host_known(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,

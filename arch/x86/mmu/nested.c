@@ -127,7 +127,7 @@ static int map(struct umbra_vcpu *vcpu, struct umbra_slot *slot, gfn_t gfn,
 {
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_mmu_page *page = vm->arch.mmu.root;
-	int goal = min(hp->level, umbra_slot_max_level(slot, gfn));
+	int goal = hp->level > 1 ? min(hp->level, umbra_slot_max_level(slot, gfn)) : 1;
 	/* With a dirty log the first write to each page must fault. */
 	bool writable = hp->writable && (write || !slot->dirty);
 
@@ -179,6 +179,43 @@ static int nested_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 error_code)
 		write_unlock(&vm->mmu_lock);
 	}
 	umbra_host_put(&hp);
+	return ret;
+}
+
+/*
+ * The same with interrupts off, if the page is there. With the lock held, even for
+ * reading, an invalidation that begins later finds what is mapped now.
+ */
+static enum umbra_fast fast_map(struct umbra_vcpu *vcpu, struct umbra_slot *slot, gfn_t gfn,
+				bool write)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_host_page hp;
+	int ret;
+
+	if (!umbra_host_get_fast(vcpu, slot, gfn, true, &hp))
+		return UMBRA_FAST_NO;
+	hp.seq = vm->notifier_seq;
+	if (PageCompound(hp.page) && READ_ONCE(nested_large))
+		hp.level = min_t(int, umbra_host_level(vm, hp.hva), vm->arch.mmu.max_leaf);
+	ret = map(vcpu, slot, gfn, &hp, write, false);
+	put_page(hp.page);
+	return ret > 0 ? UMBRA_FAST_DONE : UMBRA_FAST_NO;
+}
+
+static enum umbra_fast nested_fast_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 access, u32 *error)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
+	enum umbra_fast ret;
+
+	if (!slot || slot->flags & UMBRA_MEM_READONLY || gfn >> (9 * vm->arch.mmu.host.levels) ||
+	    !umbra_mmu_topped_up(vcpu) || vcpu->arch.mmu.pages.count < UMBRA_MAX_LEVEL ||
+	    IS_ENABLED(CONFIG_PREEMPT_RT) || !read_trylock(&vm->mmu_lock))
+		return UMBRA_FAST_NO;
+	ret = fast_map(vcpu, slot, gfn, access & X86_PF_WRITE);
+	read_unlock(&vm->mmu_lock);
 	return ret;
 }
 
@@ -255,6 +292,7 @@ static void nested_invlpg(struct umbra_vcpu *vcpu, u64 gva)
 const struct umbra_mmu_strategy umbra_mmu_nested = {
 	.load = nested_load,
 	.fault = nested_fault,
+	.fast_fault = nested_fast_fault,
 	.reset_context = nested_flush,
 	.new_cr3 = nested_flush,
 	.invlpg = nested_invlpg,

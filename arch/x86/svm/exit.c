@@ -654,6 +654,21 @@ static bool fast_pf(struct umbra_vcpu *vcpu)
 	return true;
 }
 
+static bool fast_npf(struct umbra_vcpu *vcpu)
+{
+	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
+	u32 error;
+
+	if (!svm_nothing_to_complete(vcpu) ||
+	    umbra_mmu_fast_fault(vcpu, control->exit_info_2, control->exit_info_1,
+				 &error) != UMBRA_FAST_DONE)
+		return false;
+	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
+	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, control->exit_info_2,
+			       (u32)control->exit_info_1);
+	return true;
+}
+
 static noinline bool fast(struct umbra_vcpu *vcpu)
 {
 	switch (vcpu->arch.exit_reason) {
@@ -665,6 +680,8 @@ static noinline bool fast(struct umbra_vcpu *vcpu)
 		return fast_vmmcall(vcpu);
 	case SVM_EXIT_EXCP_BASE + X86_TRAP_PF:
 		return fast_pf(vcpu);
+	case SVM_ROW_NPF:
+		return fast_npf(vcpu);
 	case SVM_EXIT_WRITE_CR3:
 		return fast_cr3_write(vcpu);
 	default:
@@ -675,6 +692,7 @@ static noinline bool fast(struct umbra_vcpu *vcpu)
 /* The rows that fast() knows. */
 static const bool has_fast[SVM_NR_ROWS] = {
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = true,
+	[SVM_ROW_NPF] = true,
 	[SVM_EXIT_WRITE_CR3] = true,
 	[SVM_EXIT_CPUID] = true,
 	[SVM_EXIT_INVLPG] = true,
