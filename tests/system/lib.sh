@@ -83,7 +83,7 @@ unused() {
 # swap_on: have swap, to compressed memory.
 swap_on() {
 	! grep -q zram /proc/swaps || return 0
-	modprobe zram
+	[ -e /sys/block/zram0 ] || modprobe zram
 	echo 600M >/sys/block/zram0/disksize
 	mkswap /dev/zram0 >/dev/null
 	swapon /dev/zram0
