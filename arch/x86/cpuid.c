@@ -275,8 +275,9 @@ static void derive(struct umbra_cpuid_state *c)
 	if (e && is_signature(e, KVM_SIGNATURE)) {
 		e = find(c, KVM_CPUID_FEATURES, 0);
 		if (e)
-			c->kvmclock = e->eax & (BIT(KVM_FEATURE_CLOCKSOURCE) |
-						BIT(KVM_FEATURE_CLOCKSOURCE2));
+			c->kvm_features = e->eax & (BIT(KVM_FEATURE_CLOCKSOURCE) |
+						    BIT(KVM_FEATURE_CLOCKSOURCE2) |
+						    BIT(KVM_FEATURE_PV_EOI));
 	}
 }
 

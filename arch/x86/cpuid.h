@@ -23,7 +23,8 @@
  * @cr4: bits of CR4 the guest may set
  * @efer: bits of EFER the guest may set
  * @xcr0: bits of XCR0 the guest may set
- * @kvmclock: MSRs of the paravirtual clock: bit 0 the old ones, bit 3 the new
+ * @kvm_features: those with MSRs: bits 0 and 3 the paravirtual clock, the old one and
+ *	the new, bit 6 EOI without an exit
  * @entries: sorted by leaf and subleaf
  */
 struct umbra_cpuid_state {
@@ -38,7 +39,7 @@ struct umbra_cpuid_state {
 	u64 cr4;
 	u64 efer;
 	u64 xcr0;
-	u32 kvmclock;
+	u32 kvm_features;
 	struct umbra_cpuid_entry entries[UMBRA_MAX_CPUID];
 };
 

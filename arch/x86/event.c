@@ -252,6 +252,7 @@ int umbra_event_inject(struct umbra_vcpu *vcpu)
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
 	bool busy;
 
+	umbra_lapic_settle_eoi(vcpu->arch.lapic);
 	if (arch->exception.pending) {
 		/*
 		 * It was raised by the instruction before, or while an event
@@ -289,6 +290,7 @@ int umbra_event_inject(struct umbra_vcpu *vcpu)
 		vector = umbra_lapic_next(vcpu);
 		if (vector >= 0) {
 			umbra_lapic_accept(vcpu, vector);
+			umbra_lapic_offer_pv_eoi(vcpu);
 			inject_interrupt(vcpu, vector);
 		}
 		if (!interrupt_pending(vcpu))

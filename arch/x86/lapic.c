@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/apicdef.h>
+#include <asm/kvm_para.h>
 #include <asm/msr-index.h>
 #include "cpuid.h"
 #include "lapic.h"
@@ -216,6 +217,64 @@ static void end_of_interrupt(struct umbra_lapic *lapic)
 		}
 	}
 	umbra_request(lapic->vcpu, UMBRA_REQ_EVENT);
+}
+
+/**
+ * umbra_lapic_set_pv_eoi() - the guest says where it wants to be offered EOIs
+ * @vcpu: the vCPU; its own thread
+ * @value: guest-physical address, aligned to 4 bytes; bit 0 switches it on
+ *
+ * The MSR of KVM's ABI that Linux knows as MSR_KVM_PV_EOI_EN.
+ *
+ * Return: 0, or 1 for #GP(0) if bit 1 is set.
+ */
+int umbra_lapic_set_pv_eoi(struct umbra_vcpu *vcpu, u64 value)
+{
+	if (value & 2)
+		return 1;
+	vcpu->arch.lapic->pv_eoi = value;
+	return 0;
+}
+
+/**
+ * umbra_lapic_offer_pv_eoi() - let the guest end an interrupt without an exit
+ * @vcpu: the vCPU, loaded; its own thread. May sleep
+ *
+ * If nothing depends on the EOI: no request waits for it and nobody has to be
+ * told. A request that comes later leads to umbra_event_inject(), which takes
+ * the offer back. Without memory at the address there is no offer.
+ */
+void umbra_lapic_offer_pv_eoi(struct umbra_vcpu *vcpu)
+{
+	struct umbra_lapic *lapic = vcpu->arch.lapic;
+	int vector = highest(lapic->isr);
+	u32 word = 1;
+
+	if (!(lapic->pv_eoi & KVM_MSR_ENABLED) || vector < 0 || test_bit(vector, lapic->tmr) ||
+	    highest(lapic->irr) >= 0)
+		return;
+	lapic->pv_eoi_offered =
+		!umbra_guest_write(vcpu, lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED, &word, sizeof(word));
+}
+
+/**
+ * umbra_lapic_take_pv_eoi() - the guest has cleared the bit, or the offer ends
+ * @lapic: the vCPU's, which is loaded; its own thread. May sleep
+ */
+void umbra_lapic_take_pv_eoi(struct umbra_lapic *lapic)
+{
+	u64 gpa = lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED;
+	u32 word;
+
+	lapic->pv_eoi_offered = false;
+	if (umbra_guest_read(lapic->vcpu, gpa, &word, sizeof(word)))
+		return;
+	if (word & 1) {
+		word &= ~1U;
+		umbra_guest_write(lapic->vcpu, gpa, &word, sizeof(word));
+	} else {
+		end_of_interrupt(lapic);
+	}
 }
 
 static void set_tpr(struct umbra_lapic *lapic, u32 value)
@@ -564,7 +623,8 @@ int umbra_lapic_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value)
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
 
-	if (is_x2apic_msr(index))
+	/* With interrupts off the guest's memory cannot be looked at; not so a little later. */
+	if (is_x2apic_msr(index) && !lapic->pv_eoi_offered)
 		return get_x2apic(lapic, (index - APIC_BASE_MSR) << 4, value);
 	switch (index) {
 	case MSR_IA32_APICBASE:
@@ -590,7 +650,7 @@ int umbra_lapic_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value)
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
 
-	if (is_x2apic_msr(index))
+	if (is_x2apic_msr(index) && !lapic->pv_eoi_offered)
 		return set_x2apic(lapic, (index - APIC_BASE_MSR) << 4, value);
 	switch (index) {
 	case MSR_IA32_APICBASE:
@@ -737,6 +797,8 @@ void umbra_lapic_reset(struct umbra_vcpu *vcpu, bool init)
 		bitmap_zero(lapic->eoi, UMBRA_NR_VECTORS);
 		lapic->eoi_pending = false;
 	}
+	lapic->pv_eoi = 0;
+	lapic->pv_eoi_offered = false;
 	reset_registers(lapic);
 	if (!vcpu->id) {
 		WRITE_ONCE(lapic->lvt[UMBRA_LVT_LINT0], APIC_DM_EXTINT);

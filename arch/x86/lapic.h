@@ -66,6 +66,9 @@ enum umbra_lvt {
  * @tdcr: divide configuration
  * @period: of periodic mode, in nanoseconds
  * @deadline: IA32_TSC_DEADLINE, zero when not armed
+ * @pv_eoi: MSR_KVM_PV_EOI_EN: where the guest wants to find bit 0 set when an EOI
+ *	takes no more than to clear it; bit 0 switches that on
+ * @pv_eoi_offered: that bit was set, and what the guest did was not looked at yet
  */
 struct umbra_lapic {
 	struct umbra_vcpu *vcpu;
@@ -94,6 +97,9 @@ struct umbra_lapic {
 	u32 tdcr;
 	u64 period;
 	u64 deadline;
+
+	u64 pv_eoi;
+	bool pv_eoi_offered;
 };
 
 /**
@@ -150,6 +156,22 @@ bool umbra_lapic_extint_pending(struct umbra_vcpu *vcpu);
 void umbra_lapic_extint_accept(struct umbra_vcpu *vcpu);
 bool umbra_lapic_has_interrupt(struct umbra_vcpu *vcpu);
 int umbra_lapic_pending_eoi(struct umbra_vcpu *vcpu);
+int umbra_lapic_set_pv_eoi(struct umbra_vcpu *vcpu, u64 value);
+void umbra_lapic_offer_pv_eoi(struct umbra_vcpu *vcpu);
+void umbra_lapic_take_pv_eoi(struct umbra_lapic *lapic);
+
+/**
+ * umbra_lapic_settle_eoi() - see whether the guest has taken an EOI that was offered
+ * @lapic: the vCPU's, which is loaded; its own thread. May sleep
+ *
+ * Before anything depends on what is in service: after an exit that is not
+ * handled at once, before events are chosen, before user space sees the state.
+ */
+static inline void umbra_lapic_settle_eoi(struct umbra_lapic *lapic)
+{
+	if (unlikely(lapic->pv_eoi_offered))
+		umbra_lapic_take_pv_eoi(lapic);
+}
 
 void umbra_lapic_get_state(struct umbra_vcpu *vcpu, struct umbra_lapic_state *state);
 int umbra_lapic_set_state(struct umbra_vcpu *vcpu, const struct umbra_lapic_state *state);

@@ -114,7 +114,7 @@ static const u32 saved_msrs[] = {
 	MSR_TSC_AUX, MSR_IA32_MISC_ENABLE, MSR_IA32_UCODE_REV, MSR_IA32_MCG_STATUS,
 	MSR_K7_HWCR, MSR_AMD64_DE_CFG, MSR_IA32_SPEC_CTRL,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC, MSR_IA32_TSC_DEADLINE,
-	MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW,
+	MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_PV_EOI_EN,
 };
 
 /**
@@ -252,10 +252,12 @@ static bool exists(struct umbra_vcpu *vcpu, u32 index)
 		return vendor(vcpu) == AMD;
 	case MSR_KVM_WALL_CLOCK:
 	case MSR_KVM_SYSTEM_TIME:
-		return vcpu->arch.cpuid->kvmclock & BIT(KVM_FEATURE_CLOCKSOURCE);
+		return vcpu->arch.cpuid->kvm_features & BIT(KVM_FEATURE_CLOCKSOURCE);
 	case MSR_KVM_WALL_CLOCK_NEW:
 	case MSR_KVM_SYSTEM_TIME_NEW:
-		return vcpu->arch.cpuid->kvmclock & BIT(KVM_FEATURE_CLOCKSOURCE2);
+		return vcpu->arch.cpuid->kvm_features & BIT(KVM_FEATURE_CLOCKSOURCE2);
+	case MSR_KVM_PV_EOI_EN:
+		return vcpu->arch.cpuid->kvm_features & BIT(KVM_FEATURE_PV_EOI);
 	default:
 		return true;
 	}
@@ -375,6 +377,9 @@ int umbra_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_KVM_SYSTEM_TIME:
 	case MSR_KVM_SYSTEM_TIME_NEW:
 		*value = vcpu->arch.clock.msr;
+		return 0;
+	case MSR_KVM_PV_EOI_EN:
+		*value = vcpu->arch.lapic->pv_eoi;
 		return 0;
 	default:
 		return get_constant(vcpu, index, value);
@@ -564,6 +569,8 @@ int umbra_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_KVM_SYSTEM_TIME:
 	case MSR_KVM_SYSTEM_TIME_NEW:
 		return umbra_clock_set_msr(vcpu, value);
+	case MSR_KVM_PV_EOI_EN:
+		return umbra_lapic_set_pv_eoi(vcpu, value);
 	default:
 		return set_constant(vcpu, index, host);
 	}

@@ -314,6 +314,7 @@ static int run_once(struct umbra_vcpu *vcpu)
 	if (vcpu->arch.exit_handled) {
 		ret = 1;
 	} else {
+		umbra_lapic_settle_eoi(vcpu->arch.lapic);
 		exit = &umbra_backend->exits[vcpu->arch.exit_reason];
 		ret = likely(exit->handler) ? exit->handler(vcpu) : entry_failed(vcpu);
 	}
@@ -355,6 +356,7 @@ int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu)
 		}
 	}
 	umbra_fpu_put(vcpu);
+	umbra_lapic_settle_eoi(vcpu->arch.lapic);
 
 	if (ret == -EINTR)
 		vcpu->arch.stat[UMBRA_STAT_SIGNAL_EXITS]++;

@@ -114,6 +114,14 @@ int umbra_guest_write(struct umbra_vcpu *vcpu, u64 gpa, const void *data, unsign
 	return 0;
 }
 
+int umbra_guest_read(struct umbra_vcpu *vcpu, u64 gpa, void *data, unsigned int len)
+{
+	if (gpa > sizeof(fake_memory) || len > sizeof(fake_memory) - gpa)
+		return -EFAULT;
+	memcpy(data, fake_memory + gpa, len);
+	return 0;
+}
+
 /* What a host with an AMD CPU of no great age could offer. */
 static const struct umbra_cpuid_entry supported[] = {
 	{ 0x0, 0, 0, 0xd, 0x68747541, 0x444d4163, 0x69746e65 },

@@ -63,7 +63,7 @@ static void defaults(void **state)
 	assert_false(umbra_cpuid_has(cpu, X86_FEATURE_XSAVEC + 1));
 	assert_int_equal(umbra_cpuid_efer(cpu), EFER_SCE | EFER_LME | EFER_NX);
 	assert_int_equal(umbra_cpuid_xcr0(cpu), 0x207);
-	assert_int_equal(cpu->arch.cpuid->kvmclock, BIT(3));
+	assert_int_equal(cpu->arch.cpuid->kvm_features, BIT(3) | BIT(6));
 	assert_int_equal(umbra_cpuid_cr4(cpu),
 			 X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE |
 			 X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR |
@@ -235,7 +235,7 @@ static void own_signature(void **state)
 	/* Without the name the feature bits are no clock. */
 	entry(0x40000000, 0)->ebx = 0x12345678;
 	assert_int_equal(set(), 0);
-	assert_int_equal(cpu->arch.cpuid->kvmclock, 0);
+	assert_int_equal(cpu->arch.cpuid->kvm_features, 0);
 }
 
 int main(void)

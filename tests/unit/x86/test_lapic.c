@@ -521,6 +521,62 @@ static void bad_state(void **state)
 	assert_int_equal(umbra_lapic_set_state(cpu, &s), -EINVAL);
 }
 
+static u32 *offer(void)
+{
+	return (u32 *)(fake_memory + 0x100);
+}
+
+static void eoi_without_exit(void **state)
+{
+	struct umbra_lapic *lapic = cpu->arch.lapic;
+
+	assert_int_equal(umbra_lapic_set_pv_eoi(cpu, 0x102), 1);
+	assert_int_equal(umbra_lapic_set_pv_eoi(cpu, 0x101), 0);
+	*offer() = 0;
+
+	/* Taken: the interrupt has ended. */
+	ipi(cpu, 0, FIXED | 0x40);
+	assert_int_equal(take(cpu), 0x40);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_int_equal(*offer(), 1);
+	*offer() = 0;
+	umbra_lapic_settle_eoi(lapic);
+	assert_int_equal(rd(cpu, APIC_ISR + 0x20), 0);
+
+	/* Not taken: it goes on, and the next EOI is an ordinary one. */
+	ipi(cpu, 0, FIXED | 0x41);
+	assert_int_equal(take(cpu), 0x41);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_int_equal(*offer(), 1);
+	umbra_lapic_settle_eoi(lapic);
+	assert_int_equal(*offer(), 0);
+	assert_int_equal(rd(cpu, APIC_ISR + 0x20), BIT(1));
+	/* It settles once. */
+	umbra_lapic_settle_eoi(lapic);
+	assert_int_equal(rd(cpu, APIC_ISR + 0x20), BIT(1));
+
+	/* No offer while another waits for the end, nor when somebody has to be told. */
+	ipi(cpu, 0, FIXED | 0x42);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_int_equal(*offer(), 0);
+	eoi(cpu);
+	assert_int_equal(take(cpu), 0x42);
+	__set_bit(0x42, lapic->tmr);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_int_equal(*offer(), 0);
+	eoi(cpu);
+
+	/* No memory there, or not wanted any more: no offer. */
+	assert_int_equal(umbra_lapic_set_pv_eoi(cpu, ~3ULL | 1), 0);
+	ipi(cpu, 0, FIXED | 0x43);
+	assert_int_equal(take(cpu), 0x43);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_false(lapic->pv_eoi_offered);
+	assert_int_equal(umbra_lapic_set_pv_eoi(cpu, 0x100), 0);
+	umbra_lapic_offer_pv_eoi(cpu);
+	assert_int_equal(*offer(), 0);
+}
+
 static void kicks(void **state)
 {
 	ipi(cpu, 1, FIXED | 0x40);
@@ -540,7 +596,7 @@ int main(void)
 		TEST(other_messages), TEST(illegal_vectors), TEST(level_triggered), TEST(bad_msi),
 		TEST(pins), TEST(software_disable), TEST(lvt_bits), TEST(modes),
 		TEST(x2apic_registers), TEST(x2apic_destinations), TEST(saved_and_restored),
-		TEST(bad_state), TEST(kicks),
+		TEST(bad_state), TEST(eoi_without_exit), TEST(kicks),
 	};
 
 	return cmocka_run_group_tests_name("lapic", tests, NULL, NULL);

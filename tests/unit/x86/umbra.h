@@ -26,6 +26,7 @@ struct umbra_vcpu {
 	unsigned long requests;
 	unsigned int kicks;
 	struct {
+		u64 gpr[16];
 		u64 cr4, efer, xcr0;
 		u8 sipi_vector;
 		unsigned long async;
@@ -63,6 +64,7 @@ static inline void umbra_request(struct umbra_vcpu *vcpu, int request)
 void umbra_vcpu_kick(struct umbra_vcpu *vcpu);
 void umbra_queue_nmi(struct umbra_vcpu *vcpu);
 void umbra_mmu_reset_context(struct umbra_vcpu *vcpu);
+int umbra_guest_read(struct umbra_vcpu *vcpu, u64 gpa, void *data, unsigned int len);
 int umbra_guest_write(struct umbra_vcpu *vcpu, u64 gpa, const void *data, unsigned int len);
 
 /* fake.c, for tests: a VM, time, memory */
