@@ -135,7 +135,7 @@ static const struct umbra_cpuid_entry supported[] = {
 	{ 0xd, 2, UMBRA_CPUID_SUBLEAF, 256, 576, 0, 0 },
 	{ 0xd, 9, UMBRA_CPUID_SUBLEAF, 8, 2688, 2, 0 },
 	{ 0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d },
-	{ 0x40000001, 0, 0, BIT(3) | BIT(24), 0, 0, 0 },
+	{ 0x40000001, 0, 0, BIT(3) | BIT(6) | BIT(24), 0, 0, 0 },
 	{ 0x80000000, 0, 0, 0x80000008, 0x68747541, 0x444d4163, 0x69746e65 },
 	{ 0x80000001, 0, 0, 0x60fb1, 0, BIT(0), BIT(9) | BIT(11) | BIT(20) | BIT(29) },
 	{ 0x80000008, 0, 0, 40 | 48 << 8, 0, 0, 0 },

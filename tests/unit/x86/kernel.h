@@ -46,6 +46,7 @@ typedef int64_t s64;
 #define max_t(t, a, b)		max((t)(a), (t)(b))
 #define likely(x)		(x)
 #define unlikely(x)		(x)
+#define noinline
 #define fallthrough		__attribute__((__fallthrough__))
 #define READ_ONCE(x)		(*(volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile typeof(x) *)&(x) = (v))
