@@ -95,8 +95,8 @@ struct umbra_nested_tables {
  * @vcpu_load: preemption off, the vCPU now runs on this CPU
  * @vcpu_put: preemption off, host state back as it was before @vcpu_load
  * @can_enter: after UMBRA_REQ_SOFTWARE, which only the vendor itself makes: can
- *	the CPU run the guest in the state it is in? Else its instructions are executed in software, one after the
- *	other, until it can
+ *	the CPU run the guest in the state it is in? Else its instructions are
+ *	executed in software, one after the other, until it can
  * @run: enter the guest once and come back; interrupts off. On return all of
  *	vcpu->arch's register copies are the guest's, host state is whole,
  *	interrupts are still off; exit_reason (index into @exits) is set

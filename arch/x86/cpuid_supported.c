@@ -314,7 +314,7 @@ static void add_hypervisor(void)
 
 	add_signature(KVM_CPUID_SIGNATURE, HYPERVISOR_MAX, kvm);
 
-	/* The clock; EOI without an exit; and port 0x80 is no way to wait here, each access is an exit. */
+	/* The clock, EOI without an exit; and port 0x80 is no way to wait: each access exits. */
 	e = add(KVM_CPUID_FEATURES, 0, 0);
 	e->eax = BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
 		 BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_NOP_IO_DELAY);

@@ -253,8 +253,8 @@ void umbra_lapic_offer_pv_eoi(struct umbra_vcpu *vcpu)
 	if (!(lapic->pv_eoi & KVM_MSR_ENABLED) || vector < 0 || test_bit(vector, lapic->tmr) ||
 	    highest(lapic->irr) >= 0)
 		return;
-	lapic->pv_eoi_offered =
-		!umbra_guest_write(vcpu, lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED, &word, sizeof(word));
+	lapic->pv_eoi_offered = !umbra_guest_write(vcpu, lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED,
+						   &word, sizeof(word));
 }
 
 /**
