@@ -233,16 +233,17 @@ static void take_back(struct umbra_vcpu *vcpu, u32 info)
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
 }
 
+static bool unblocked_nmi(struct vmx_vcpu *vmx, u32 row)
+{
+	if (row == EXIT_REASON_EPT_VIOLATION)
+		return vmx_qualification(vmx) & QUAL_UNBLOCKED_NMI;
+	return vmx->intr_info & INFO_UNBLOCKED_NMI;
+}
+
 /* An IRET that faulted has unblocked NMIs too soon (28.2.3). */
 static void block_nmi_again(struct vmx_vcpu *vmx, u32 row)
 {
-	bool unblocked;
-
-	if (row == EXIT_REASON_EPT_VIOLATION)
-		unblocked = vmx_qualification(vmx) & QUAL_UNBLOCKED_NMI;
-	else
-		unblocked = vmx->intr_info & INFO_UNBLOCKED_NMI;
-	if (unblocked)
+	if (unblocked_nmi(vmx, row))
 		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) | BLOCKED_NMI);
 }
 
@@ -285,7 +286,7 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 
 /**
  * vmx_nothing_to_complete() - would vmx_complete_exit() have nothing to take back?
- * @vcpu: the vCPU, loaded; interrupts off; the exit was a page fault
+ * @vcpu: the vCPU, loaded; interrupts off; the exit was a page fault or EPT violation
  *
  * Return: true if so; then all that was injected has been delivered.
  */
@@ -295,8 +296,8 @@ bool vmx_nothing_to_complete(struct umbra_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	if (vmcs_read(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK ||
-	    vmx->intr_info & INFO_UNBLOCKED_NMI || arch->exception.pending ||
-	    vmx->mode != VMX_NATIVE)
+	    arch->exception.pending || vmx->mode != VMX_NATIVE ||
+	    unblocked_nmi(vmx, arch->exit_reason))
 		return false;
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;

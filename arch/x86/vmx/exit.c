@@ -143,23 +143,30 @@ static int exit_pf(struct umbra_vcpu *vcpu)
 				vmcs_read(VM_EXIT_INTR_ERROR_CODE));
 }
 
-static int exit_ept_violation(struct umbra_vcpu *vcpu)
+/* An EPT violation as a page fault would say it. */
+static u32 ept_error(u64 q)
 {
-	u64 q = vmx_qualification(to_vmx(vcpu));
-	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 	u32 error = 0;
-	int ret;
 
-	/* The CPU reads the tables that stand for no paging. */
-	if ((q & EPT_TRANSLATED) != EPT_TRANSLATED && vmx_map_identity(vcpu, gpa, &ret))
-		return ret;
 	if (q & EPT_WRITE)
 		error |= X86_PF_WRITE;
 	if (q & EPT_FETCH)
 		error |= X86_PF_INSTR;
 	if (q & EPT_ALLOWED)
 		error |= X86_PF_PROT;
-	return umbra_exit_fault(vcpu, gpa, error);
+	return error;
+}
+
+static int exit_ept_violation(struct umbra_vcpu *vcpu)
+{
+	u64 q = vmx_qualification(to_vmx(vcpu));
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	int ret;
+
+	/* The CPU reads the tables that stand for no paging. */
+	if ((q & EPT_TRANSLATED) != EPT_TRANSLATED && vmx_map_identity(vcpu, gpa, &ret))
+		return ret;
+	return umbra_exit_fault(vcpu, gpa, ept_error(q));
 }
 
 /* The CPU leaves all of a task switch to us (26.4.2). */
@@ -304,6 +311,19 @@ static bool fast_pf(struct umbra_vcpu *vcpu)
 	return true;
 }
 
+static bool fast_ept_violation(struct umbra_vcpu *vcpu)
+{
+	u32 code = ept_error(vmx_qualification(to_vmx(vcpu))), error;
+	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+
+	if (!vmx_nothing_to_complete(vcpu) ||
+	    umbra_mmu_fast_fault(vcpu, gpa, code, &error) != UMBRA_FAST_DONE)
+		return false;
+	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
+	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, gpa, code);
+	return true;
+}
+
 /**
  * vmx_fast_exit() - deal with an exit while interrupts are still off
  * @vcpu: the vCPU, loaded; interrupts off
@@ -317,6 +337,8 @@ bool vmx_fast_exit(struct umbra_vcpu *vcpu)
 		return fast_cpuid(vcpu);
 	case VMX_ROW_PF:
 		return fast_pf(vcpu);
+	case EXIT_REASON_EPT_VIOLATION:
+		return fast_ept_violation(vcpu);
 	case EXIT_REASON_CR_ACCESS:
 		return fast_cr(vcpu);
 	case EXIT_REASON_INVLPG:
