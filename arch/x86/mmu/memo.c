@@ -23,6 +23,7 @@ void umbra_mmu_forget(struct umbra_vcpu *vcpu)
 {
 	vcpu->arch.mmu.code.page = NO_PAGE;
 	vcpu->arch.mmu.data.page = NO_PAGE;
+	vcpu->arch.mmu.no_memory = NO_PAGE;
 }
 
 /* Are the entries the same as before? To be called with user access open. */

@@ -188,6 +188,7 @@ struct umbra_mmu_vcpu {
 	u64 cr0, cr4, efer;
 	u8 maxphyaddr;
 	struct umbra_mmu_memo code, data;	/* see memo.c */
+	u64 no_memory;			/* nested paging: address of a page without any */
 
 	/* Shadow paging */
 	union umbra_mmu_role role;	/* of a root, as of the same registers */

@@ -210,7 +210,11 @@ static enum umbra_fast nested_fast_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 a
 	struct umbra_slot *slot = umbra_vcpu_slot(vcpu, gfn);
 	enum umbra_fast ret;
 
-	if (!slot || slot->flags & UMBRA_MEM_READONLY || gfn >> (9 * vm->arch.mmu.host.levels) ||
+	if (!slot) {
+		vcpu->arch.mmu.no_memory = gpa & PAGE_MASK;
+		return UMBRA_FAST_NO;
+	}
+	if (slot->flags & UMBRA_MEM_READONLY || gfn >> (9 * vm->arch.mmu.host.levels) ||
 	    !umbra_mmu_topped_up(vcpu) || vcpu->arch.mmu.pages.count < UMBRA_MAX_LEVEL ||
 	    IS_ENABLED(CONFIG_PREEMPT_RT) || !read_trylock(&vm->mmu_lock))
 		return UMBRA_FAST_NO;

@@ -178,6 +178,7 @@ static void read_caps(void)
 		cpuid(HYPERVISOR_LEAF, &eax, &ebx, &ecx, &edx);
 		svm_caps.inject_virq = ebx == TCG_EBX && ecx == TCG_ECX && edx == TCG_EDX;
 		svm_caps.tss_available = svm_caps.inject_virq;
+		svm_caps.loses_shadow = svm_caps.inject_virq;
 	}
 }
 

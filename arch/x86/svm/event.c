@@ -190,6 +190,10 @@ void svm_open_window(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 		 * is due already. The next exit, its EOI at the latest, will do.
 		 */
 		svm->look_again = true;
+	} else if (kind == UMBRA_EVENT_KIND_INTERRUPT && svm_caps.loses_shadow &&
+		   svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK) {
+		/* The CPU has forgotten it, and would exit before its instruction. */
+		step_one(vcpu);
 	} else if (kind == UMBRA_EVENT_KIND_INTERRUPT) {
 		set_virq(svm->vmcb, true);
 		svm_intercept(svm->vmcb, INTERCEPT_VINTR, true);
@@ -226,6 +230,23 @@ static void watch_iret(struct umbra_vcpu *vcpu)
 	svm->nmi_masked = false;
 	svm->iret_done = true;
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
+}
+
+/*
+ * What the CPU was told of a shadow at the last entry it has forgotten. If it left
+ * the guest before the instruction there, that is still to come.
+ */
+static void keep_shadow(struct umbra_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *control = &svm->vmcb->control;
+
+	if (svm->shadow && svm->shadow_rip == vcpu->arch.rip &&
+	    (vcpu->arch.exit_reason == SVM_EXIT_INTR || vcpu->arch.exit_reason == SVM_EXIT_NMI ||
+	     vcpu->arch.exit_reason == SVM_EXIT_VINTR))
+		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
+	svm->shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
+	svm->shadow_rip = vcpu->arch.rip;
 }
 
 /**
@@ -278,6 +299,9 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 		svm->look_again = false;
 		svm_close_interrupt_window(vcpu);
 	}
+	if (unlikely(svm->shadow || svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK) &&
+	    svm_caps.loses_shadow)
+		keep_shadow(vcpu);
 	svm->iret_done = false;
 	if (unlikely(svm->awaiting_iret))
 		watch_iret(vcpu);

@@ -659,7 +659,9 @@ static bool fast_npf(struct umbra_vcpu *vcpu)
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
 	u32 error;
 
-	if (!svm_nothing_to_complete(vcpu) ||
+	/* A device: its registers are not reached with interrupts off. */
+	if (vcpu->arch.mmu.no_memory == (control->exit_info_2 & PAGE_MASK) ||
+	    !svm_nothing_to_complete(vcpu) ||
 	    umbra_mmu_fast_fault(vcpu, control->exit_info_2, control->exit_info_1,
 				 &error) != UMBRA_FAST_DONE)
 		return false;

@@ -51,10 +51,13 @@ enum svm_clean {
  * tss_available: TR is given to the CPU as that of a TSS that is not busy. QEMU's
  * ends itself when it looks for a stack in a busy one outside long mode; its own
  * LTR leaves TR like this.
+ * loses_shadow: VMRUN does not load the interrupt shadow that an exit saved, as
+ * QEMU's does not.
  */
 struct svm_caps {
 	bool inject_virq;
 	bool tss_available;
+	bool loses_shadow;
 	u32 asids;
 	bool nested;
 	bool next_rip;
@@ -105,6 +108,8 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @iret_done: it has been executed when the last exit came
  * @stepping: RFLAGS.TF is ours, to exit after one instruction
  * @guest_steps: ... and the guest had it set, too
+ * @shadow_rip: loses_shadow: where the guest was in a shadow at the last exit
+ * @shadow: ... if it was
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -120,6 +125,8 @@ struct svm_vcpu {
 	bool iret_done;
 	bool stepping;
 	bool guest_steps;
+	bool shadow;
+	u64 shadow_rip;
 	u64 iret_rip;
 };
 

@@ -316,7 +316,8 @@ static bool fast_ept_violation(struct umbra_vcpu *vcpu)
 	u32 code = ept_error(vmx_qualification(to_vmx(vcpu))), error;
 	u64 gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
 
-	if (!vmx_nothing_to_complete(vcpu) ||
+	/* A device: its registers are not reached with interrupts off. */
+	if (vcpu->arch.mmu.no_memory == (gpa & PAGE_MASK) || !vmx_nothing_to_complete(vcpu) ||
 	    umbra_mmu_fast_fault(vcpu, gpa, code, &error) != UMBRA_FAST_DONE)
 		return false;
 	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
