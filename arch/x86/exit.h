@@ -7,6 +7,9 @@
 
 struct umbra_vcpu;
 
+int umbra_access_msr(struct umbra_vcpu *vcpu, bool write);
+void umbra_hypercall(struct umbra_vcpu *vcpu);
+
 int umbra_exit_ud(struct umbra_vcpu *vcpu);
 int umbra_exit_gp(struct umbra_vcpu *vcpu);
 int umbra_exit_ac(struct umbra_vcpu *vcpu);

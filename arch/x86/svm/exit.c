@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* AMD-V: what happens at each exit (APM Vol. 2 15.7 to 15.15, appendix C). */
-#include <linux/kvm_para.h>
-#include <linux/sched.h>
 #include <linux/uaccess.h>
-#include <asm/invpcid.h>
 #include <asm/processor-flags.h>
 #include <asm/trap_pf.h>
 #include <asm/trapnr.h>
 #include "cpuid.h"
+#include "exit.h"
 #include "svm.h"
 #include "trace.h"
 
@@ -105,68 +103,28 @@ static __always_inline int skip(struct umbra_vcpu *vcpu, u32 opcode)
 	return length ? skip_bytes(vcpu, length) : ret;
 }
 
-static int inject_ud(struct umbra_vcpu *vcpu)
-{
-	umbra_queue_exception(vcpu, X86_TRAP_UD);
-	return 1;
-}
-
-static int inject_gp(struct umbra_vcpu *vcpu)
-{
-	umbra_queue_exception_error(vcpu, X86_TRAP_GP, 0);
-	return 1;
-}
-
-/* What ended the guest's turn has been dealt with by letting interrupts in. */
-static int exit_host_event(struct umbra_vcpu *vcpu)
-{
-	return 1;
-}
-
 static int exit_cpuid(struct umbra_vcpu *vcpu)
 {
 	int ret;
 	unsigned int length = insn_length(vcpu, OP_CPUID, &ret);
 
-	if (!length)
-		return ret;
-	umbra_cpuid_exit(vcpu);
-	return skip_bytes(vcpu, length);
+	return length ? umbra_exit_cpuid(vcpu, length) : ret;
 }
 
 static int exit_hlt(struct umbra_vcpu *vcpu)
 {
-	int ret = skip(vcpu, OP_HLT);
+	int ret;
+	unsigned int length = insn_length(vcpu, OP_HLT, &ret);
 
-	/* A single-step trap after it comes first (SDM Vol. 3 6.9). */
-	if (ret > 0 && !vcpu->arch.exception.pending)
-		WRITE_ONCE(vcpu->arch.mp_state, UMBRA_MP_HALTED);
-	return ret;
+	return length ? umbra_exit_hlt(vcpu, length) : ret;
 }
 
 static int exit_pause(struct umbra_vcpu *vcpu)
 {
-	int ret = skip(vcpu, OP_PAUSE);
+	int ret;
+	unsigned int length = insn_length(vcpu, OP_PAUSE, &ret);
 
-	cond_resched();
-	return ret;
-}
-
-/* Carries out RDMSR or WRMSR; 1 for #GP(0). */
-static __always_inline int access_msr(struct umbra_vcpu *vcpu, bool write)
-{
-	u64 *gpr = vcpu->arch.gpr;
-	u32 index = gpr[UMBRA_RCX];
-	u64 value;
-
-	if (write)
-		return umbra_set_msr(vcpu, index, (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32,
-				     false);
-	if (umbra_get_msr(vcpu, index, &value, false))
-		return 1;
-	gpr[UMBRA_RAX] = (u32)value;
-	gpr[UMBRA_RDX] = value >> 32;
-	return 0;
+	return length ? umbra_exit_pause(vcpu, length) : ret;
 }
 
 static int exit_msr(struct umbra_vcpu *vcpu)
@@ -175,9 +133,7 @@ static int exit_msr(struct umbra_vcpu *vcpu)
 	int ret;
 	unsigned int length = insn_length(vcpu, write ? OP_WRMSR : OP_RDMSR, &ret);
 
-	if (!length)
-		return ret;
-	return access_msr(vcpu, write) ? inject_gp(vcpu) : skip_bytes(vcpu, length);
+	return length ? umbra_exit_msr(vcpu, write, length) : ret;
 }
 
 static int exit_io(struct umbra_vcpu *vcpu)
@@ -192,47 +148,14 @@ static int exit_io(struct umbra_vcpu *vcpu)
 	return umbra_pio(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
 
-static int set_cr(struct umbra_vcpu *vcpu, unsigned int cr, u64 value)
-{
-	switch (cr) {
-	case 0:
-		return umbra_set_cr0(vcpu, value);
-	case 3:
-		return umbra_set_cr3(vcpu, value);
-	case 4:
-		return umbra_set_cr4(vcpu, value);
-	default:
-		if (value > 15)
-			return 1;
-		umbra_lapic_set_cr8(vcpu, value);
-		return 0;
-	}
-}
-
-static u64 get_cr(struct umbra_vcpu *vcpu, unsigned int cr)
-{
-	switch (cr) {
-	case 0:
-		return vcpu->arch.cr0;
-	case 3:
-		return vcpu->arch.cr3;
-	case 4:
-		return vcpu->arch.cr4;
-	default:
-		return umbra_lapic_get_cr8(vcpu);
-	}
-}
-
 /* MOV CR, LMSW, SMSW and CLTS arrive here; all but the first are left to the executor. */
 static int exit_cr(struct umbra_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
 	bool write = control->exit_code >= SVM_EXIT_WRITE_CR0;
 	unsigned int cr = control->exit_code & 0xf;
-	bool long_mode = umbra_code_size(vcpu) == UMBRA_CODE_64;
 	const struct umbra_insn *insn;
 	unsigned int length, gpr;
-	u64 value;
 	int ret;
 
 	if (svm_caps.decode_assists && svm_caps.next_rip && control->exit_info_1 & MOV_CRX) {
@@ -247,16 +170,7 @@ static int exit_cr(struct umbra_vcpu *vcpu)
 		gpr = insn->rm;
 		length = insn->length;
 	}
-
-	if (write) {
-		value = vcpu->arch.gpr[gpr];
-		if (set_cr(vcpu, cr, long_mode ? value : (u32)value))
-			return inject_gp(vcpu);
-	} else {
-		value = get_cr(vcpu, cr);
-		vcpu->arch.gpr[gpr] = long_mode ? value : (u32)value;
-	}
-	return skip_bytes(vcpu, length);
+	return umbra_exit_mov_cr(vcpu, write, cr, gpr, length);
 }
 
 /* Who touches one debug register is about to touch more of them, so it gets them all. */
@@ -284,35 +198,21 @@ static int exit_invlpg(struct umbra_vcpu *vcpu)
 static int exit_invpcid(struct umbra_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
-	u64 type = control->exit_info_2, descriptor[2];
 	int ret;
+	unsigned int length = insn_length(vcpu, 0, &ret);
 
-	if (!umbra_cpuid_has(vcpu, X86_FEATURE_INVPCID))
-		return inject_ud(vcpu);
-	if (umbra_cpl(vcpu) || type > INVPCID_TYPE_ALL_NON_GLOBAL)
-		return inject_gp(vcpu);
-	if (!umbra_read_operand(vcpu, control->exit_info_1, descriptor, sizeof(descriptor), &ret))
+	if (!length)
 		return ret;
-	if (descriptor[0] >> 12)
-		return inject_gp(vcpu);
-	if (type <= INVPCID_TYPE_SINGLE_CTXT && descriptor[0] &&
-	    !(vcpu->arch.cr4 & X86_CR4_PCIDE))
-		return inject_gp(vcpu);
-	if (type == INVPCID_TYPE_INDIV_ADDR && !umbra_is_canonical(vcpu, descriptor[1]))
-		return inject_gp(vcpu);
-	umbra_mmu_invpcid(vcpu, type, descriptor[0], descriptor[1]);
-	return skip(vcpu, 0);
+	return umbra_exit_invpcid(vcpu, control->exit_info_2, control->exit_info_1, length);
 }
 
+/* The intercept comes before the check of the privilege level. */
 static int exit_xsetbv(struct umbra_vcpu *vcpu)
 {
-	u64 *gpr = vcpu->arch.gpr;
-	u64 value = (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32;
+	int ret;
+	unsigned int length = insn_length(vcpu, OP_XSETBV, &ret);
 
-	/* The intercept comes before the check of the privilege level. */
-	if (umbra_cpl(vcpu) || (u32)gpr[UMBRA_RCX] || umbra_set_xcr0(vcpu, value))
-		return inject_gp(vcpu);
-	return skip(vcpu, OP_XSETBV);
+	return length ? umbra_exit_xsetbv(vcpu, length) : ret;
 }
 
 static int exit_invd(struct umbra_vcpu *vcpu)
@@ -325,24 +225,12 @@ static int exit_wbinvd(struct umbra_vcpu *vcpu)
 	return skip(vcpu, OP_WBINVD);
 }
 
-/*
- * The guest was told of the KVM interface, for the sake of its clock, without
- * any of the features that are used by hypercalls.
- */
-static __always_inline void hypercall(struct umbra_vcpu *vcpu)
-{
-	vcpu->arch.gpr[UMBRA_RAX] = to_vmcb(vcpu)->save.cpl ? -KVM_EPERM : -KVM_ENOSYS;
-}
-
 static int exit_vmmcall(struct umbra_vcpu *vcpu)
 {
 	int ret;
 	unsigned int length = insn_length(vcpu, OP_VMMCALL, &ret);
 
-	if (!length)
-		return ret;
-	hypercall(vcpu);
-	return skip_bytes(vcpu, length);
+	return length ? umbra_exit_hypercall(vcpu, length) : ret;
 }
 
 static int exit_vintr(struct umbra_vcpu *vcpu)
@@ -353,24 +241,11 @@ static int exit_vintr(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
-static int exit_shutdown(struct umbra_vcpu *vcpu)
-{
-	vcpu->run->exit_reason = UMBRA_EXIT_SHUTDOWN;
-	return 0;
-}
-
-static int fault(struct umbra_vcpu *vcpu, u64 address, u64 error_code)
-{
-	vcpu->arch.stat[UMBRA_STAT_FAULTS]++;
-	trace_umbra_page_fault(vcpu->id, vcpu->arch.rip, address, error_code);
-	return umbra_mmu_fault(vcpu, address, error_code);
-}
-
 static int exit_pf(struct umbra_vcpu *vcpu)
 {
 	const struct vmcb_control_area *control = &to_vmcb(vcpu)->control;
 
-	return fault(vcpu, control->exit_info_2, control->exit_info_1);
+	return umbra_exit_fault(vcpu, control->exit_info_2, control->exit_info_1);
 }
 
 /* Bits 32 and 33 of EXITINFO1: was it the final address, or a table on the way (15.25.6)? */
@@ -382,13 +257,7 @@ static int exit_npf(struct umbra_vcpu *vcpu)
 
 	if (control->exit_info_1 & NPF_FINAL)
 		error_code |= UMBRA_ACCESS_OPERAND;
-	return fault(vcpu, control->exit_info_2, error_code);
-}
-
-static int exit_ac(struct umbra_vcpu *vcpu)
-{
-	umbra_queue_exception_error(vcpu, X86_TRAP_AC, 0);
-	return 1;
+	return umbra_exit_fault(vcpu, control->exit_info_2, error_code);
 }
 
 static bool is_far_call(const struct umbra_insn *insn)
@@ -486,38 +355,38 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
 	[SVM_EXIT_WRITE_DR7]			= { exit_dr, "dr7_write" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB]	= { svm_exit_debug, "db" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF]	= { exit_pf, "pf" },
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC]	= { exit_ac, "ac" },
-	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC]	= { exit_host_event, "mc" },
-	[SVM_EXIT_INTR]				= { exit_host_event, "intr" },
-	[SVM_EXIT_NMI]				= { exit_host_event, "nmi" },
-	[SVM_EXIT_SMI]				= { exit_host_event, "smi" },
-	[SVM_EXIT_INIT]				= { exit_host_event, "init" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC]	= { umbra_exit_ac, "ac" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC]	= { umbra_exit_host, "mc" },
+	[SVM_EXIT_INTR]				= { umbra_exit_host, "intr" },
+	[SVM_EXIT_NMI]				= { umbra_exit_host, "nmi" },
+	[SVM_EXIT_SMI]				= { umbra_exit_host, "smi" },
+	[SVM_EXIT_INIT]				= { umbra_exit_host, "init" },
 	[SVM_EXIT_VINTR]			= { exit_vintr, "vintr" },
-	[SVM_EXIT_RDPMC]			= { inject_gp, "rdpmc" },
+	[SVM_EXIT_RDPMC]			= { umbra_exit_gp, "rdpmc" },
 	[SVM_EXIT_CPUID]			= { exit_cpuid, "cpuid" },
-	[SVM_EXIT_RSM]				= { inject_ud, "rsm" },
+	[SVM_EXIT_RSM]				= { umbra_exit_ud, "rsm" },
 	[SVM_EXIT_IRET]				= { svm_exit_iret, "iret" },
 	[SVM_EXIT_INVD]				= { exit_invd, "invd" },
 	[SVM_EXIT_PAUSE]			= { exit_pause, "pause" },
 	[SVM_EXIT_HLT]				= { exit_hlt, "hlt" },
 	[SVM_EXIT_INVLPG]			= { exit_invlpg, "invlpg" },
-	[SVM_EXIT_INVLPGA]			= { inject_ud, "invlpga" },
+	[SVM_EXIT_INVLPGA]			= { umbra_exit_ud, "invlpga" },
 	[SVM_EXIT_IOIO]				= { exit_io, "io" },
 	[SVM_EXIT_MSR]				= { exit_msr, "msr" },
 	[SVM_EXIT_TASK_SWITCH]			= { exit_task_switch, "task_switch" },
-	[SVM_EXIT_SHUTDOWN]			= { exit_shutdown, "shutdown" },
-	[SVM_EXIT_VMRUN]			= { inject_ud, "vmrun" },
+	[SVM_EXIT_SHUTDOWN]			= { umbra_exit_shutdown, "shutdown" },
+	[SVM_EXIT_VMRUN]			= { umbra_exit_ud, "vmrun" },
 	[SVM_EXIT_VMMCALL]			= { exit_vmmcall, "vmmcall" },
-	[SVM_EXIT_VMLOAD]			= { inject_ud, "vmload" },
-	[SVM_EXIT_VMSAVE]			= { inject_ud, "vmsave" },
-	[SVM_EXIT_STGI]				= { inject_ud, "stgi" },
-	[SVM_EXIT_CLGI]				= { inject_ud, "clgi" },
-	[SVM_EXIT_SKINIT]			= { inject_ud, "skinit" },
+	[SVM_EXIT_VMLOAD]			= { umbra_exit_ud, "vmload" },
+	[SVM_EXIT_VMSAVE]			= { umbra_exit_ud, "vmsave" },
+	[SVM_EXIT_STGI]				= { umbra_exit_ud, "stgi" },
+	[SVM_EXIT_CLGI]				= { umbra_exit_ud, "clgi" },
+	[SVM_EXIT_SKINIT]			= { umbra_exit_ud, "skinit" },
 	[SVM_EXIT_WBINVD]			= { exit_wbinvd, "wbinvd" },
-	[SVM_EXIT_MONITOR]			= { inject_ud, "monitor" },
-	[SVM_EXIT_MWAIT]			= { inject_ud, "mwait" },
+	[SVM_EXIT_MONITOR]			= { umbra_exit_ud, "monitor" },
+	[SVM_EXIT_MWAIT]			= { umbra_exit_ud, "mwait" },
 	[SVM_EXIT_XSETBV]			= { exit_xsetbv, "xsetbv" },
-	[SVM_EXIT_RDPRU]			= { inject_ud, "rdpru" },
+	[SVM_EXIT_RDPRU]			= { umbra_exit_ud, "rdpru" },
 	[SVM_EXIT_INVPCID]			= { exit_invpcid, "invpcid" },
 	[SVM_ROW_NPF]				= { exit_npf, "npf" },
 	[SVM_ROW_INVALID]			= { NULL, "invalid" },
@@ -548,7 +417,7 @@ static bool fast_msr(struct umbra_vcpu *vcpu)
 		return false;
 	length = quick_length(vcpu, write ? OP_WRMSR : OP_RDMSR);
 	/* If it faults nothing has happened yet, and the handler will do the same. */
-	if (!length || access_msr(vcpu, write))
+	if (!length || umbra_access_msr(vcpu, write))
 		return false;
 	skip_bytes(vcpu, length);
 	return true;
@@ -560,7 +429,7 @@ static bool fast_vmmcall(struct umbra_vcpu *vcpu)
 
 	if (!length)
 		return false;
-	hypercall(vcpu);
+	umbra_hypercall(vcpu);
 	skip_bytes(vcpu, length);
 	return true;
 }

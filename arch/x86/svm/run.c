@@ -2,13 +2,12 @@
 /* AMD-V: being on a CPU, ASIDs, and one turn in the guest. */
 #include <linux/hw_breakpoint.h>
 #include <linux/io.h>
-#include <linux/ptrace.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
-#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/special_insns.h>
+#include "exit.h"
 #include "svm.h"
 #include "trace.h"
 
@@ -111,19 +110,6 @@ void svm_flush_gva(struct umbra_vcpu *vcpu, u64 gva)
 	preempt_enable();
 }
 
-static void machine_check(void)
-{
-#ifdef CONFIG_X86_MCE
-	/* The CPU does not call the host's handler by itself when #MC is intercepted. */
-	struct pt_regs regs = {
-		.cs = 3,	/* the guest's state is not the kernel's */
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-#endif
-}
-
 static u32 exit_row(const struct vmcb_control_area *control)
 {
 	u32 code = control->exit_code;
@@ -133,28 +119,6 @@ static u32 exit_row(const struct vmcb_control_area *control)
 	if (code == SVM_EXIT_NPF)
 		return SVM_ROW_NPF;
 	return code == (u32)SVM_EXIT_ERR ? SVM_ROW_INVALID : SVM_ROW_OTHER;
-}
-
-static void load_breakpoints(const struct umbra_vcpu *vcpu)
-{
-	set_debugreg(vcpu->arch.dr[0], 0);
-	set_debugreg(vcpu->arch.dr[1], 1);
-	set_debugreg(vcpu->arch.dr[2], 2);
-	set_debugreg(vcpu->arch.dr[3], 3);
-}
-
-static void save_breakpoints(struct umbra_vcpu *vcpu)
-{
-	unsigned long value;
-
-	get_debugreg(value, 0);
-	vcpu->arch.dr[0] = value;
-	get_debugreg(value, 1);
-	vcpu->arch.dr[1] = value;
-	get_debugreg(value, 2);
-	vcpu->arch.dr[2] = value;
-	get_debugreg(value, 3);
-	vcpu->arch.dr[3] = value;
 }
 
 /* CR8 is V_TPR; the guest may raise it freely from 0, everything else exits. */
@@ -227,7 +191,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (unlikely(native_read_cr2() != arch->cr2))
 		native_write_cr2(arch->cr2);
 	if (unlikely(arch->dr7 & DR7_ENABLED || svm->debug_passed))
-		load_breakpoints(vcpu);
+		umbra_load_breakpoints(vcpu);
 
 	if (unlikely(arch->msr.spec_ctrl | save->spec_ctrl))
 		spec_ctrl = load_spec_ctrl(vcpu);
@@ -238,7 +202,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 		wrmsrl(MSR_IA32_SPEC_CTRL, spec_ctrl_current());
 	/* An exit leaves DR7 disabled, and DR0 to DR3 as the guest had them. */
 	if (unlikely(svm->debug_passed))
-		save_breakpoints(vcpu);
+		umbra_save_breakpoints(vcpu);
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
@@ -274,7 +238,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))
 		umbra_lapic_set_cr8(vcpu, control->int_ctl & V_TPR_MASK);
 	if (unlikely(arch->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
-		machine_check();
+		umbra_host_machine_check();
 	if (trace_umbra_exit_enabled())
 		trace_umbra_exit(vcpu->id, svm_exits[arch->exit_reason].name ?: "unknown",
 				 control->exit_code, arch->rip, control->exit_info_1,
