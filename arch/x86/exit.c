@@ -5,7 +5,6 @@
  * A function that takes @length carries an instruction out and moves RIP past
  * it; all return what an exit handler returns.
  */
-#include <linux/kvm_para.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <asm/debugreg.h>
@@ -124,29 +123,6 @@ int umbra_exit_pause(struct umbra_vcpu *vcpu, unsigned int length)
 }
 
 /**
- * umbra_access_msr() - carry out RDMSR or WRMSR, the privilege level checked
- * @vcpu: the vCPU, loaded; interrupts may be off, for a write if umbra_msr_quick()
- * @write: WRMSR
- *
- * Return: 0, or 1 for #GP(0), with nothing changed.
- */
-int umbra_access_msr(struct umbra_vcpu *vcpu, bool write)
-{
-	u64 *gpr = vcpu->arch.gpr;
-	u32 index = gpr[UMBRA_RCX];
-	u64 value;
-
-	if (write)
-		return umbra_set_msr(vcpu, index, (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32,
-				     false);
-	if (umbra_get_msr(vcpu, index, &value, false))
-		return 1;
-	gpr[UMBRA_RAX] = (u32)value;
-	gpr[UMBRA_RDX] = value >> 32;
-	return 0;
-}
-
-/**
  * umbra_exit_msr() - RDMSR or WRMSR, the privilege level checked
  * @vcpu: the vCPU, loaded
  * @write: WRMSR
@@ -177,18 +153,6 @@ int umbra_exit_xsetbv(struct umbra_vcpu *vcpu, unsigned int length)
 }
 
 /**
- * umbra_hypercall() - carry out VMMCALL or VMCALL
- * @vcpu: the vCPU, loaded; interrupts may be off
- *
- * The guest was told of the KVM interface, for the sake of its clock and EOI,
- * without any of the features that are used by hypercalls.
- */
-void umbra_hypercall(struct umbra_vcpu *vcpu)
-{
-	vcpu->arch.gpr[UMBRA_RAX] = umbra_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-}
-
-/**
  * umbra_exit_hypercall() - VMMCALL or VMCALL
  * @vcpu: the vCPU, loaded
  * @length: of the instruction
@@ -197,7 +161,7 @@ void umbra_hypercall(struct umbra_vcpu *vcpu)
  */
 int umbra_exit_hypercall(struct umbra_vcpu *vcpu, unsigned int length)
 {
-	umbra_hypercall(vcpu);
+	umbra_hypercall(vcpu, umbra_cpl(vcpu));
 	return umbra_skip_insn(vcpu, length);
 }
 

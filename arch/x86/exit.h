@@ -3,12 +3,44 @@
 #ifndef UMBRA_X86_EXIT_H
 #define UMBRA_X86_EXIT_H
 
-#include <linux/types.h>
+#include <linux/kvm_para.h>
+#include "umbra.h"
 
-struct umbra_vcpu;
+/**
+ * umbra_access_msr() - carry out RDMSR or WRMSR, the privilege level checked
+ * @vcpu: the vCPU, loaded; interrupts may be off, for a write if umbra_msr_quick()
+ * @write: WRMSR
+ *
+ * Return: 0, or 1 for #GP(0), with nothing changed.
+ */
+static __always_inline int umbra_access_msr(struct umbra_vcpu *vcpu, bool write)
+{
+	u64 *gpr = vcpu->arch.gpr;
+	u32 index = gpr[UMBRA_RCX];
+	u64 value;
 
-int umbra_access_msr(struct umbra_vcpu *vcpu, bool write);
-void umbra_hypercall(struct umbra_vcpu *vcpu);
+	if (write)
+		return umbra_set_msr(vcpu, index, (u32)gpr[UMBRA_RAX] | gpr[UMBRA_RDX] << 32,
+				     false);
+	if (umbra_get_msr(vcpu, index, &value, false))
+		return 1;
+	gpr[UMBRA_RAX] = (u32)value;
+	gpr[UMBRA_RDX] = value >> 32;
+	return 0;
+}
+
+/**
+ * umbra_hypercall() - carry out VMMCALL or VMCALL
+ * @vcpu: the vCPU, loaded; interrupts may be off
+ * @cpl: its privilege level
+ *
+ * The guest was told of the KVM interface, for the sake of its clock and EOI,
+ * without any of the features that are used by hypercalls.
+ */
+static __always_inline void umbra_hypercall(struct umbra_vcpu *vcpu, unsigned int cpl)
+{
+	vcpu->arch.gpr[UMBRA_RAX] = cpl ? -KVM_EPERM : -KVM_ENOSYS;
+}
 
 int umbra_exit_ud(struct umbra_vcpu *vcpu);
 int umbra_exit_gp(struct umbra_vcpu *vcpu);

@@ -429,7 +429,7 @@ static bool fast_vmmcall(struct umbra_vcpu *vcpu)
 
 	if (!length)
 		return false;
-	umbra_hypercall(vcpu);
+	umbra_hypercall(vcpu, to_vmcb(vcpu)->save.cpl);
 	skip_bytes(vcpu, length);
 	return true;
 }
