@@ -18,6 +18,17 @@ def _measure(rows):
     return measure.measure(host, choice, lambda text, lasting=False: None)
 
 
+def _twice(recorded, found):
+    """Return those findings whose rows are worse a second time, too.
+
+    Where the host's kernel happens to put the guest's memory moves some Linux workloads by
+    more than the tolerance. It is elsewhere when fewer rows are measured.
+    """
+    again = tuple(dict.fromkeys(finding.row for finding in found))
+    worse = {finding.row for finding in compare.worse(recorded, _measure(again), TOLERANCE, again)}
+    return [finding for finding in found if finding.row in worse]
+
+
 def run(report):
     """Measure, and compare row by row."""
     recorded = {"rows": []}
@@ -31,10 +42,12 @@ def run(report):
     began = time.monotonic()
     try:
         table = _measure(rows)
+        found = compare.worse(recorded, table, TOLERANCE, rows)
+        if found:
+            found = _twice(recorded, found)
     except (HostError, ValueError) as error:
         report.failed(f"bench {HOST}", str(error))
         return
-    found = compare.worse(recorded, table, TOLERANCE, rows)
     environment = "\n".join(f"not as recorded: {line}" for line in compare.differences(recorded, table))
     for row in rows:
         report.result(f"bench {HOST} {row}", "\n".join(str(finding) for finding in found if finding.row == row),
