@@ -192,6 +192,33 @@ static void inject_interrupt(struct umbra_vcpu *vcpu, u8 vector)
 	umbra_backend->inject(vcpu, UMBRA_EVENT_KIND_INTERRUPT);
 }
 
+/**
+ * umbra_raise_page_fault() - a page fault of the guest's own, for the next entry
+ * @vcpu: the vCPU, loaded; interrupts off; nothing else is pending or injected
+ * @error: its error code
+ * @gva: the address, for CR2
+ *
+ * For backends that deliver it at once, without umbra_event_inject().
+ */
+void umbra_raise_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva)
+{
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+
+	arch->exception = (struct umbra_exception) {
+		.pending = true,
+		.vector = X86_TRAP_PF,
+		.has_error = true,
+		.error = error,
+		.has_payload = true,
+		.payload = gva,
+	};
+	arch->cr2 = gva;
+	arch->rflags |= X86_EFLAGS_RF;
+	arch->stat[UMBRA_STAT_GUEST_FAULTS]++;
+	arch->stat[UMBRA_STAT_EXCEPTIONS]++;
+	trace_umbra_inject(vcpu->id, UMBRA_EVENT_KIND_EXCEPTION, X86_TRAP_PF, true, error);
+}
+
 static void inject_nmi(struct umbra_vcpu *vcpu)
 {
 	clear_bit(UMBRA_NMI_LATCHED, &vcpu->arch.async);

@@ -249,6 +249,7 @@ int umbra_mmio_exit(struct umbra_vcpu *vcpu, gpa_t gpa, bool write);
 /* event.c */
 void umbra_queue_exception(struct umbra_vcpu *vcpu, u8 vector);
 void umbra_queue_exception_error(struct umbra_vcpu *vcpu, u8 vector, u32 error);
+void umbra_raise_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva);
 void umbra_queue_page_fault(struct umbra_vcpu *vcpu, u32 error, gva_t gva);
 void umbra_queue_debug(struct umbra_vcpu *vcpu, u64 dr6);
 void umbra_queue_nmi(struct umbra_vcpu *vcpu);

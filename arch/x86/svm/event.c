@@ -367,21 +367,7 @@ bool svm_nothing_to_complete(struct umbra_vcpu *vcpu)
  */
 void svm_inject_page_fault(struct umbra_vcpu *vcpu, u32 error, u64 gva)
 {
-	struct umbra_vcpu_arch *arch = &vcpu->arch;
-
-	arch->exception = (struct umbra_exception) {
-		.pending = true,
-		.vector = X86_TRAP_PF,
-		.has_error = true,
-		.error = error,
-		.has_payload = true,
-		.payload = gva,
-	};
-	arch->cr2 = gva;
-	arch->rflags |= X86_EFLAGS_RF;
-	arch->stat[UMBRA_STAT_GUEST_FAULTS]++;
-	arch->stat[UMBRA_STAT_EXCEPTIONS]++;
-	trace_umbra_inject(vcpu->id, UMBRA_EVENT_KIND_EXCEPTION, X86_TRAP_PF, true, error);
+	umbra_raise_page_fault(vcpu, error, gva);
 	svm_inject(vcpu, UMBRA_EVENT_KIND_EXCEPTION);
 	to_svm(vcpu)->fast_event = true;
 }
