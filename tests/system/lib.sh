@@ -31,11 +31,13 @@ linux() {
 start() {
 	append=$1
 	shift
-	: >"$T/console"
+	# Opened here, so that a caller may rename them at once.
+	exec 3>"$T/console" 4>"$T/errors"
 	vmctl run --kernel "/guests/linux-6.1" --initrd "$INITRD" \
 		--append "console=ttyS0 panic=-1 quiet $append" --memory 256M "$@" \
-		>"$T/console" 2>"$T/errors" </dev/null &
+		>&3 2>&4 3>&- 4>&- </dev/null &
 	vm=$!
+	exec 3>&- 4>&-
 }
 
 # wait_for REGEXP: wait until the console of the guest in the background says so.
