@@ -6,6 +6,8 @@ KDIR	?= /lib/modules/$(KVER)/build
 HOST	?= svm
 KERNEL	?= 6.1
 PREFIX	?= /usr/local
+TIME	?= 600
+SEED	?= 0
 
 # For the kernel's own build system, which reads Kbuild and not this file.
 KBUILD	= $(MAKE) -C $(KDIR) M=$(CURDIR)
@@ -22,9 +24,11 @@ help:
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
 	@echo 'make check           every test there is'
-	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-system'
+	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-fuzz, check-system'
 	@echo '                     a part'
 	@echo 'make check-debug     all system tests on kernels with KASAN, lockdep and the like'
+	@echo 'make fuzz            all fuzzers (TIME= in seconds, of all; FUZZ=abi|guest|decoder|... for one;'
+	@echo '                     SEED= as an earlier run printed it)'
 	@echo 'make lint            the same as check-lint'
 	@echo 'make docs            the documentation as HTML'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
@@ -59,11 +63,15 @@ check:
 	@scripts/deps
 	@tests/check
 
-check-unit check-build check-lint check-host check-bench check-debug check-system:
+check-unit check-build check-lint check-host check-bench check-debug check-fuzz check-system:
 	@scripts/deps
 	@tests/check $(@:check-%=%)
 
 lint: check-lint
+
+fuzz:
+	@scripts/deps
+	@tests/fuzz/run $(FUZZ) --time $(TIME) --seed $(SEED)
 
 docs:
 	@scripts/deps docs
@@ -80,6 +88,8 @@ clean:
 	$(MAKE) -C userland clean
 	$(MAKE) -C tests/bench/kvmrun clean
 	$(MAKE) -C tests/unit clean
+	$(MAKE) -C tests/fuzz clean
+	$(MAKE) -C tests/fuzz/user clean
 	$(MAKE) -C tests/guests/bare clean
 	$(MAKE) -C tests/guests/nanobench clean
 
@@ -87,4 +97,4 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
-	check-lint check-host check-bench check-debug check-system lint docs install clean distclean
+	check-lint check-host check-bench check-debug check-fuzz check-system lint fuzz docs install clean distclean

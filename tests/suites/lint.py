@@ -64,7 +64,7 @@ def _scripts():
         with open(REPO / name, "rb") as f:
             first = f.readline()
         if re.match(rb"#!.*\b(ba)?sh\b", first) or (
-                name.startswith("tests/system/") and name.endswith(".sh")):
+                name.startswith(("tests/system/", "tests/fuzz/")) and name.endswith(".sh")):
             found.append(name)
     return found
 
@@ -85,7 +85,7 @@ def run(report):
         report.failed("lint", str(error))
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
     programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",
-                "tests/bench/run", "tests/bench/yardstick", "tests/unit/bench/run",
+                "tests/bench/run", "tests/bench/yardstick", "tests/fuzz/run", "tests/unit/bench/run",
                 "tests/unit/bench/test_yardstick.py"]
     report.command("lint pylint", ["/usr/bin/pylint", "--rcfile", REPO / "tests/suites/pylintrc",
                                    *programs], cwd=REPO)

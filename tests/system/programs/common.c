@@ -15,7 +15,7 @@
 #include "common.h"
 
 int dev = -1;
-uint64_t random_seed = 1;
+_Thread_local uint64_t random_seed = 1;
 
 static unsigned int passed, failed;
 

@@ -83,8 +83,8 @@ int run(const struct vcpu *vcpu);
 /* Wall clock, in seconds. */
 double now(void);
 
-/* A pseudo-random number; the sequence depends on random_seed alone. */
-extern uint64_t random_seed;
+/* A pseudo-random number; a thread's sequence depends on its random_seed alone. */
+extern _Thread_local uint64_t random_seed;
 uint64_t random64(void);
 
 #endif

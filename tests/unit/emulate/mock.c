@@ -12,9 +12,14 @@ static bool interrupted(void)
 	return ++m.calls == m.fail_at;
 }
 
+static bool is_memory(u64 linear, unsigned int len)
+{
+	return linear < MEMORY_SIZE && len <= MEMORY_SIZE - linear;
+}
+
 static int op_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int len)
 {
-	if (linear + len > MEMORY_SIZE)
+	if (!is_memory(linear, len))
 		return umbra_emul_page_fault(c, 0x10, linear);
 	memcpy(data, m.memory + linear, len);
 	return UMBRA_EMUL_DONE;
@@ -22,7 +27,8 @@ static int op_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int l
 
 static bool is_mmio(u64 linear, unsigned int len)
 {
-	return linear >= MMIO_AT && linear + len <= MMIO_AT + MMIO_SIZE;
+	return linear >= MMIO_AT && linear < MMIO_AT + MMIO_SIZE &&
+	       len <= MMIO_AT + MMIO_SIZE - linear;
 }
 
 static int op_read(struct umbra_emul *c, u64 linear, void *data, unsigned int len,
@@ -36,7 +42,7 @@ static int op_read(struct umbra_emul *c, u64 linear, void *data, unsigned int le
 		memset(data, 0x5a, len);
 		return UMBRA_EMUL_DONE;
 	}
-	if (linear + len > MEMORY_SIZE)
+	if (!is_memory(linear, len))
 		return umbra_emul_page_fault(c, flags & UMBRA_EMUL_RMW ? 2 : 0, linear);
 	memcpy(data, m.memory + linear, len);
 	if ((flags & UMBRA_EMUL_LOCKED) && m.race) {
@@ -58,7 +64,7 @@ static int op_write(struct umbra_emul *c, u64 linear, const void *data, unsigned
 			memcpy(&m.mmio_write, data, len < 8 ? len : 8);
 		return UMBRA_EMUL_DONE;
 	}
-	if (linear + len > MEMORY_SIZE)
+	if (!is_memory(linear, len))
 		return umbra_emul_page_fault(c, 2, linear);
 	if (!(flags & UMBRA_EMUL_PROBE))
 		memcpy(m.memory + linear, data, len);
@@ -71,7 +77,7 @@ static int op_cmpxchg(struct umbra_emul *c, u64 linear, const void *old, const v
 	(void)flags;
 	if (interrupted())
 		return UMBRA_EMUL_IO;
-	if (linear + len > MEMORY_SIZE)
+	if (!is_memory(linear, len))
 		return umbra_emul_page_fault(c, 2, linear);
 	if (memcmp(m.memory + linear, old, len))
 		return UMBRA_EMUL_RETRY;
