@@ -75,8 +75,9 @@ struct umbra_nested_tables {
  *
  * @name: "AMD-V" or "VT-x"
  * @vendor: UMBRA_VENDOR_*
- * @exits: the exit table, @nr_exits rows; a row without a handler is reported
- *	to user space as an entry that failed
+ * @exits: the exit table; a row without a handler is reported to user space as
+ *	an entry that failed
+ * @nr_exits: rows of @exits
  * @probe: may be called at any time, changes nothing. Returns 0 or -ENODEV (no
  *	such CPU), -EOPNOTSUPP (turned off by firmware), -EBUSY (held by another
  *	hypervisor), with the reason in words

@@ -28,6 +28,9 @@
  * @injected: handed to the CPU; cleared once it was delivered
  * @has_error: @error is pushed
  * @has_payload: @payload is put into CR2 (#PF) or DR6 (#DB) on delivery
+ * @vector: its number
+ * @error: its error code
+ * @payload: see @has_payload
  */
 struct umbra_exception {
 	bool pending;

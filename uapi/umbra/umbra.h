@@ -15,7 +15,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a structure or the meaning of a call changes. */
-#define UMBRA_ABI_VERSION	1
+#define UMBRA_ABI_VERSION	1U
 
 #define UMBRA_DEVICE		"/dev/umbra"
 

@@ -26,6 +26,7 @@ struct aml {
 	uint8_t *at;
 	size_t size, used;
 	bool overflow;
+	/* private: */
 	size_t open[AML_DEPTH];
 	unsigned int depth;
 };

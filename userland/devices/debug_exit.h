@@ -25,6 +25,7 @@
  * @exit: called with the value written to DEBUG_EXIT_PORT
  * @opaque: for @exit
  * @irq: its number is replaced by the interrupt that is pulled
+ * @lock: held while a register is read or written
  * @data: what was last written to DEBUG_DATA_PORT
  * @memory: behind DEBUG_MMIO_BASE
  */

@@ -63,7 +63,7 @@ struct timer {
 	struct timer_host *host;
 	void (*fire)(void *arg);
 	void *arg;
-
+	/* private: */
 	uint64_t deadline;
 	struct timer *next;
 	bool armed;

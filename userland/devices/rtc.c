@@ -241,7 +241,7 @@ static void schedule(struct rtc *rtc)
 {
 	uint8_t wanted = rtc->cmos[REG_B] & ~rtc->cmos[REG_C];
 	uint64_t now = timer_now(rtc->host), deadline = UINT64_MAX, period = period_ns(rtc);
-	int64_t time = guest_ns(rtc), at = 0;
+	int64_t time = guest_ns(rtc), at;
 
 	if ((wanted & B_PERIODIC) && period)
 		deadline = (now / period + 1) * period;

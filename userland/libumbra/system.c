@@ -65,6 +65,7 @@ int umbra_open(struct umbra **out)
 	ret = umbra_open_any_abi(&u);
 	if (ret)
 		return ret;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): error_set() never returns 0. */
 	if (u->info.abi_version != UMBRA_ABI_VERSION) {
 		ret = error_set(EPROTO, "the loaded umbra module speaks ABI %u, this vmctl speaks ABI %u: rebuild %s",
 				u->info.abi_version, UMBRA_ABI_VERSION,

@@ -191,7 +191,7 @@ int run_parse(int argc, char **argv, struct machine_config *config)
 	config->console = CONSOLE_STDIO;
 
 	while ((option = options_next(&o, &value)) != OPTION_END) {
-		if (value && !*value && option != OPT_APPEND) {
+		if (option >= 0 && spec[option].has_value && !*value && option != OPT_APPEND) {
 			complain("option '--%s' needs a value", spec[option].name);
 			return OPTION_WRONG;
 		}

@@ -88,6 +88,7 @@ struct options {
 	unsigned int count;
 	int argc;
 	char **argv;
+	/* private: */
 	int at;
 	bool seen[OPTIONS_MAX];
 };

@@ -571,7 +571,7 @@ opcode:
 	} else if (attr & ATTR_REGONLY) {
 		opsize = 4;
 	} else {
-		opsize = !!(flags & UMBRA_INSN_OP66) ^ (code == UMBRA_CODE_32) ? 4 : 2;
+		opsize = !!(flags & UMBRA_INSN_OP66) != (code == UMBRA_CODE_32) ? 4 : 2;
 	}
 
 	insn->map = map;

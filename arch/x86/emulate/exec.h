@@ -75,9 +75,9 @@ static inline u64 umbra_exec_sign_bit(unsigned int size)
 
 static inline s64 umbra_exec_sign_extend(u64 value, unsigned int size)
 {
-	unsigned int shift = 64 - 8 * size;
+	unsigned int above = 64 - 8 * size;
 
-	return (s64)(value << shift) >> shift;
+	return (s64)(value << above) >> above;
 }
 
 /* PF, ZF and SF of a result */

@@ -134,9 +134,9 @@ const struct umbra_format umbra_formats[UMBRA_NR_FORMATS] = {
  */
 static u64 pse_reserved(unsigned int maxphyaddr)
 {
-	unsigned int m = maxphyaddr < 40 ? maxphyaddr : 40;
-
-	return m <= 32 ? GENMASK_ULL(21, 13) : GENMASK_ULL(21, m - 19);
+	if (maxphyaddr <= 32)
+		return GENMASK_ULL(21, 13);
+	return GENMASK_ULL(21, maxphyaddr < 40 ? maxphyaddr - 19 : 21);
 }
 
 /**

@@ -109,9 +109,9 @@ static __always_inline u32 umbra_walk_check(const struct umbra_paging *paging,
 	if (!user && !fetch && in->smap)
 		error = X86_PF_PROT;
 	if (!fetch && (paging->flags & UMBRA_PAGING_PKE)) {
-		u32 rights = in->pkru >> (2 * key);
+		u32 denied = in->pkru >> (2 * key);
 
-		if ((rights & 1) || ((rights & 2) && write &&
+		if ((denied & 1) || ((denied & 2) && write &&
 				     (user || (paging->flags & UMBRA_PAGING_WP))))
 			error = X86_PF_PROT | X86_PF_PK;
 	}

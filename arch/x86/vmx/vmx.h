@@ -59,7 +59,10 @@ enum vmx_word {
  * @invvpid_addr: one address can be flushed
  * @invvpid_single: one VPID can be flushed
  * @load_efer: EFER is switched by the CPU, without a list
- * @cr0_must, @cr0_may, @cr4_must, @cr4_may: bits that CR0 and CR4 must, may have set
+ * @cr0_must: bits that CR0 must have set
+ * @cr0_may: bits that CR0 may have set
+ * @cr4_must: bits that CR4 must have set
+ * @cr4_may: bits that CR4 may have set
  */
 struct vmx_caps {
 	u32 must[VMX_NR_WORDS];
@@ -138,22 +141,37 @@ struct vmx_msr_lists {
  * @vpid: tag of its translations, 0: none
  * @control: the words of controls as they are in the VMCS
  * @cached: VMX_CACHED_*
- * @qualification, @interruptibility, @cs_attr, @ss_attr, @cs_base: cached fields
+ * @interruptibility: cached field
+ * @cs_attr: cached field
+ * @ss_attr: cached field
+ * @cs_base: cached field
+ * @qualification: cached field
  * @intr_info: interruption information of an exit by an exception
- * @rip, @rsp, @rflags: what the VMCS holds
+ * @rip: what the VMCS holds
+ * @rsp: what the VMCS holds
+ * @rflags: what the VMCS holds
  * @guest_cr3: what the VMCS holds; nested paging
  * @root: EPTP or CR3 of the tables in use
  * @flush: drop all translations before the next entry
  * @injecting: the entry-interruption information field is valid
  * @fast_event: what is in it is still pending to the rest of the module
  * @shadowed: an interrupt shadow was written by us
- * @host_rsp, @host_cr3, @host_cr4: what the VMCS holds
+ * @host_rsp: what the VMCS holds
+ * @host_cr3: what the VMCS holds
+ * @host_cr4: what the VMCS holds
  * @switched: the CPU holds more of the guest than the VMCS says; see run.c
  * @debug_passed: the guest has the debug registers to itself until it is put
- * @host_debugctl, @host_tsc_aux: MSRs of the CPU it is loaded on
- * @host_fs_base, @host_gs_base: of the task, the latter in KERNEL_GS_BASE
- * @host_fs, @host_gs, @host_ds, @host_es, @host_ldt: selectors of the task
- * @kernel_gs_base, @syscall_msrs: the guest's, while not in the CPU
+ * @host_debugctl: MSR of the CPU it is loaded on
+ * @host_tsc_aux: MSR of the CPU it is loaded on
+ * @host_fs_base: of the task
+ * @host_gs_base: of the task, in KERNEL_GS_BASE
+ * @host_fs: selector of the task
+ * @host_gs: selector of the task
+ * @host_ds: selector of the task
+ * @host_es: selector of the task
+ * @host_ldt: selector of the task
+ * @kernel_gs_base: the guest's, while not in the CPU
+ * @syscall_msrs: the guest's, while not in the CPU
  * @pat: the guest's IA32_PAT, which never gets into the CPU
  * @lists: EFER of guest and host, NULL where the CPU switches it by itself
  */
