@@ -240,6 +240,22 @@ void umbra_mark_dirty(struct umbra_slot *slot, gfn_t gfn)
 }
 
 /**
+ * umbra_memory_logged() - does any memory have a dirty log?
+ * @vm: the VM; memory slots do not change meanwhile
+ *
+ * Return: true if so.
+ */
+bool umbra_memory_logged(const struct umbra_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->slots->count; i++)
+		if (vm->slots->slot[i]->dirty)
+			return true;
+	return false;
+}
+
+/**
  * umbra_memory_get_dirty() - read and clear a slot's dirty log
  * @vm: the VM; vm->lock is held
  * @log: slot and user buffer
@@ -271,13 +287,13 @@ int umbra_memory_get_dirty(struct umbra_vm *vm, const struct umbra_dirty_log *lo
 		return -ENOMEM;
 
 	/*
-	 * Writes that come in between are in the bitmap, which is read last,
-	 * or fault on the pages protected here and are logged next time.
+	 * Writes that come in between are to pages of this log, which the monitor
+	 * reads after all TLBs have been flushed, or they are logged next time.
 	 */
 	write_lock(&vm->mmu_lock);
 	for (i = 0; i < bytes / sizeof(long); i++)
 		copy[i] = xchg(&slot->dirty[i], 0);
-	umbra_mmu_write_protect_slot(vm, slot);
+	umbra_mmu_watch_slot(vm, slot);
 	write_unlock(&vm->mmu_lock);
 
 	if (copy_to_user(u64_to_user_ptr(log->bitmap), copy, bytes)) {

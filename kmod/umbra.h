@@ -203,6 +203,7 @@ struct umbra_slot *umbra_slot_find(struct umbra_vm *vm, gfn_t gfn);
 struct umbra_slot *umbra_vcpu_slot(struct umbra_vcpu *vcpu, gfn_t gfn);
 int umbra_guest_read(struct umbra_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int umbra_guest_write(struct umbra_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+bool umbra_memory_logged(const struct umbra_vm *vm);
 void umbra_mark_dirty(struct umbra_slot *slot, gfn_t gfn);
 
 /* stats.c */

@@ -59,12 +59,15 @@ struct umbra_exit_count {
  * @levels: level of the root
  * @max_leaf: level of the largest leaves
  * @no_accessed: the CPU does not set accessed and dirty bits
+ * @logs: with the dirty bit of a leaf it notes the page, and the backend has
+ *	called umbra_mark_dirty() for it before interrupts come on after the exit
  */
 struct umbra_nested_tables {
 	u8 format;
 	u8 levels;
 	u8 max_leaf;
 	bool no_accessed;
+	bool logs;
 };
 
 /**
@@ -127,6 +130,14 @@ struct umbra_nested_tables {
  * @open_window: exit as soon as an interrupt or an NMI can be taken
  * @cancel_injection: take back what was to be injected at an entry that does
  *	not happen; interrupts off
+ * @update_apic: the local APIC is in another mode, or was changed as a whole: what
+ *	does the CPU do of it by itself? Only for vCPUs that were given a page for it
+ *	(umbra_lapic_use_page())
+ * @update_interrupts: the highest vectors that are requested and, if the CPU
+ *	delivers interrupts by itself, in service; for the same vCPUs
+ * @set_deadline: at this guest TSC, or earlier, the guest is to exit, and the
+ *	exit calls umbra_lapic_timer_reached(); 0: no more. Any context. false, or
+ *	no hook: the CPU cannot
  * @set_tsc_offset: guest TSC = host TSC + offset
  * @update_debug: the debug registers in vcpu->arch changed
  * @describe_failure: why the last entry failed, in words
@@ -178,6 +189,9 @@ struct umbra_backend {
 	void (*inject)(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 	void (*open_window)(struct umbra_vcpu *vcpu, enum umbra_event_kind kind);
 	void (*cancel_injection)(struct umbra_vcpu *vcpu);
+	void (*update_apic)(struct umbra_vcpu *vcpu);
+	void (*update_interrupts)(struct umbra_vcpu *vcpu, int requested, int serviced);
+	bool (*set_deadline)(struct umbra_vcpu *vcpu, u64 tsc);
 };
 
 extern const struct umbra_backend umbra_svm_backend, umbra_vmx_backend;

@@ -265,16 +265,14 @@ static bool reinject(struct umbra_vcpu *vcpu)
 	return true;
 }
 
-/**
- * umbra_event_inject() - choose what the next entry delivers
- * @vcpu: the vCPU, loaded
- *
- * In the order of SDM Vol. 3 table 6-2. What must wait gets a window: an exit
- * as soon as the guest can take it.
- *
- * Return: 1, or 0 when user space has to be asked for the 8259's vector.
- */
-int umbra_event_inject(struct umbra_vcpu *vcpu)
+/* The local APIC's are not for us to choose when the CPU delivers them by itself. */
+static bool interrupt_to_inject(struct umbra_vcpu *vcpu)
+{
+	return umbra_lapic_extint_pending(vcpu) ||
+	       (!vcpu->arch.lapic->delivers && umbra_lapic_next(vcpu) >= 0);
+}
+
+static int choose(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
 	bool busy;
@@ -302,7 +300,7 @@ int umbra_event_inject(struct umbra_vcpu *vcpu)
 		}
 	}
 
-	if (!interrupt_pending(vcpu))
+	if (!interrupt_to_inject(vcpu))
 		return 1;
 	if (!busy && umbra_backend->can_inject(vcpu, UMBRA_EVENT_KIND_INTERRUPT)) {
 		int vector;
@@ -320,11 +318,29 @@ int umbra_event_inject(struct umbra_vcpu *vcpu)
 			umbra_lapic_offer_pv_eoi(vcpu);
 			inject_interrupt(vcpu, vector);
 		}
-		if (!interrupt_pending(vcpu))
+		if (!interrupt_to_inject(vcpu))
 			return 1;
 	}
 	umbra_backend->open_window(vcpu, UMBRA_EVENT_KIND_INTERRUPT);
 	return 1;
+}
+
+/**
+ * umbra_event_inject() - choose what the next entry delivers
+ * @vcpu: the vCPU, loaded
+ *
+ * In the order of SDM Vol. 3 table 6-2. What must wait gets a window: an exit
+ * as soon as the guest can take it.
+ *
+ * Return: 1, or 0 when user space has to be asked for the 8259's vector.
+ */
+int umbra_event_inject(struct umbra_vcpu *vcpu)
+{
+	int ret = choose(vcpu);
+
+	if (vcpu->arch.lapic->page)
+		umbra_lapic_push(vcpu);
+	return ret;
 }
 
 /**

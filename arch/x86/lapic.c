@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The local APIC: its registers, interrupt requests and priorities (SDM Vol. 3
- * chapter 11). lapic_msg.c has the messages, lapic_timer.c the timer.
+ * chapter 11). lapic_msg.c has the messages, lapic_timer.c the timer, lapic_state.c
+ * all of it for the monitor, lapic_page.c what the CPU does by itself, lapic_pv_eoi.c
+ * EOIs without an exit for guests that know how.
  *
  * Everything here is done by the vCPU's own thread with vcpu->mutex held;
  * others only set bits in IRR, TMR and esr_new and make a request.
@@ -10,21 +12,10 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/apicdef.h>
-#include <asm/kvm_para.h>
 #include <asm/msr-index.h>
 #include "cpuid.h"
 #include "lapic.h"
 #include "umbra.h"
-
-#define SPURIOUS_WRITABLE	(APIC_SPIV_FOCUS_DISABLED | APIC_SPIV_APIC_ENABLED |	\
-				 APIC_VECTOR_MASK)
-#define ESR_BITS		(APIC_ESR_SENDILL | APIC_ESR_RECVILL | APIC_ESR_ILLREGA)
-#define TDCR_WRITABLE		0xbU
-
-/* ICR: vector, delivery and destination mode, level, trigger mode, shorthand. */
-#define ICR_WRITABLE		0xccfffU
-/* The delivery status is read-only in xAPIC mode and does not exist in x2APIC mode. */
-#define ICR_IGNORED		APIC_ICR_BUSY
 
 #define LVT_LINT		(APIC_VECTOR_MASK | APIC_MODE_MASK | APIC_INPUT_POLARITY |	\
 				 APIC_LVT_LEVEL_TRIGGER | APIC_LVT_MASKED)
@@ -40,7 +31,14 @@ static const u32 lvt_writable[UMBRA_NR_LVT] = {
 	[UMBRA_LVT_ERROR] = APIC_VECTOR_MASK | APIC_LVT_MASKED,
 };
 
-static u32 lvt_mask(struct umbra_lapic *lapic, enum umbra_lvt entry)
+/**
+ * umbra_lapic_lvt_mask() - bits of a row of the local vector table that can be written
+ * @lapic: the APIC
+ * @entry: its row
+ *
+ * Return: the bits.
+ */
+u32 umbra_lapic_lvt_mask(const struct umbra_lapic *lapic, enum umbra_lvt entry)
 {
 	u32 mask = lvt_writable[entry];
 
@@ -66,26 +64,13 @@ static u32 x2apic_ldr(u32 id)
 	return (id >> 4) << 16 | BIT(id & 15);
 }
 
-static int highest(const unsigned long *map)
-{
-	int i;
-
-	for (i = BITS_TO_LONGS(UMBRA_NR_VECTORS) - 1; i >= 0; i--) {
-		unsigned long word = READ_ONCE(map[i]);
-
-		if (word)
-			return i * BITS_PER_LONG + __fls(word);
-	}
-	return -1;
-}
-
 /* Processor priority, SDM Vol. 3 11.8.3.1. */
 static u32 priority(const struct umbra_lapic *lapic)
 {
-	int serviced = highest(lapic->isr);
-	u32 class = serviced < 0 ? 0 : serviced & 0xf0;
+	int serviced = umbra_highest_vector(lapic->isr);
+	u32 class = serviced < 0 ? 0 : serviced & 0xf0, tpr = *lapic->tpr;
 
-	return (lapic->tpr & 0xf0) >= class ? lapic->tpr : class;
+	return (tpr & 0xf0) >= class ? tpr : class;
 }
 
 /**
@@ -98,8 +83,10 @@ static u32 priority(const struct umbra_lapic *lapic)
 int umbra_lapic_next(struct umbra_vcpu *vcpu)
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
-	int vector = highest(lapic->irr);
+	int vector;
 
+	umbra_lapic_pull(lapic);
+	vector = umbra_highest_vector(lapic->irr);
 	if (vector < 0 || !is_enabled(lapic) || (vector & 0xf0) <= (priority(lapic) & 0xf0))
 		return -1;
 	return vector;
@@ -192,20 +179,20 @@ int umbra_lapic_pending_eoi(struct umbra_vcpu *vcpu)
 
 	if (!lapic->eoi_pending)
 		return -1;
-	vector = highest(lapic->eoi);
+	vector = umbra_highest_vector(lapic->eoi);
 	if (vector >= 0)
 		__clear_bit(vector, lapic->eoi);
-	lapic->eoi_pending = highest(lapic->eoi) >= 0;
+	lapic->eoi_pending = umbra_highest_vector(lapic->eoi) >= 0;
 	return vector;
 }
 
-static void end_of_interrupt(struct umbra_lapic *lapic)
+/**
+ * umbra_lapic_eoi_taken() - an interrupt is in service no more
+ * @lapic: the APIC; its own thread
+ * @vector: its vector, whose bit in ISR is clear already
+ */
+void umbra_lapic_eoi_taken(struct umbra_lapic *lapic, u8 vector)
 {
-	int vector = highest(lapic->isr);
-
-	if (vector < 0)
-		return;
-	__clear_bit(vector, lapic->isr);
 	if (test_bit(vector, lapic->tmr)) {
 		/* The pin's own request ends here; the IOAPIC's ends in user space. */
 		if ((lapic->lvt[UMBRA_LVT_LINT0] & APIC_VECTOR_MASK) == vector &&
@@ -220,68 +207,26 @@ static void end_of_interrupt(struct umbra_lapic *lapic)
 }
 
 /**
- * umbra_lapic_set_pv_eoi() - the guest says where it wants to be offered EOIs
- * @vcpu: the vCPU; its own thread
- * @value: guest-physical address, aligned to 4 bytes; bit 0 switches it on
- *
- * The MSR of KVM's ABI that Linux knows as MSR_KVM_PV_EOI_EN.
- *
- * Return: 0, or 1 for #GP(0) if bit 1 is set.
+ * umbra_lapic_eoi() - the guest ends the interrupt of the highest priority in service
+ * @lapic: the APIC; its own thread
  */
-int umbra_lapic_set_pv_eoi(struct umbra_vcpu *vcpu, u64 value)
+void umbra_lapic_eoi(struct umbra_lapic *lapic)
 {
-	if (value & 2)
-		return 1;
-	vcpu->arch.lapic->pv_eoi = value;
-	return 0;
-}
+	int vector;
 
-/**
- * umbra_lapic_offer_pv_eoi() - let the guest end an interrupt without an exit
- * @vcpu: the vCPU, loaded; its own thread. May sleep
- *
- * If nothing depends on the EOI: no request waits for it and nobody has to be
- * told. A request that comes later leads to umbra_event_inject(), which takes
- * the offer back. Without memory at the address there is no offer.
- */
-void umbra_lapic_offer_pv_eoi(struct umbra_vcpu *vcpu)
-{
-	struct umbra_lapic *lapic = vcpu->arch.lapic;
-	int vector = highest(lapic->isr);
-	u32 word = 1;
-
-	if (!(lapic->pv_eoi & KVM_MSR_ENABLED) || vector < 0 || test_bit(vector, lapic->tmr) ||
-	    highest(lapic->irr) >= 0)
+	umbra_lapic_pull(lapic);
+	vector = umbra_highest_vector(lapic->isr);
+	if (vector < 0)
 		return;
-	lapic->pv_eoi_offered = !umbra_guest_write(vcpu, lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED,
-						   &word, sizeof(word));
-}
-
-/**
- * umbra_lapic_take_pv_eoi() - the guest has cleared the bit, or the offer ends
- * @lapic: the vCPU's, which is loaded; its own thread. May sleep
- */
-void umbra_lapic_take_pv_eoi(struct umbra_lapic *lapic)
-{
-	u64 gpa = lapic->pv_eoi & ~(u64)KVM_MSR_ENABLED;
-	u32 word;
-
-	lapic->pv_eoi_offered = false;
-	if (umbra_guest_read(lapic->vcpu, gpa, &word, sizeof(word)))
-		return;
-	if (word & 1) {
-		word &= ~1U;
-		umbra_guest_write(lapic->vcpu, gpa, &word, sizeof(word));
-	} else {
-		end_of_interrupt(lapic);
-	}
+	__clear_bit(vector, lapic->isr);
+	umbra_lapic_eoi_taken(lapic, vector);
 }
 
 static void set_tpr(struct umbra_lapic *lapic, u32 value)
 {
-	u32 old = lapic->tpr;
+	u32 old = *lapic->tpr;
 
-	WRITE_ONCE(lapic->tpr, value);
+	WRITE_ONCE(*lapic->tpr, value);
 	/* A higher one holds off what was not delivered yet, and that is asked for anew. */
 	if (value < old)
 		umbra_request(lapic->vcpu, UMBRA_REQ_EVENT);
@@ -295,7 +240,7 @@ static void set_tpr(struct umbra_lapic *lapic, u32 value)
  */
 u64 umbra_lapic_get_cr8(struct umbra_vcpu *vcpu)
 {
-	return vcpu->arch.lapic->tpr >> 4;
+	return *vcpu->arch.lapic->tpr >> 4;
 }
 
 /**
@@ -326,7 +271,7 @@ static void write_lvt(struct umbra_lapic *lapic, enum umbra_lvt entry, u32 value
 {
 	u32 old = lapic->lvt[entry];
 
-	value &= lvt_mask(lapic, entry);
+	value &= umbra_lapic_lvt_mask(lapic, entry);
 	if (!(lapic->svr & APIC_SPIV_APIC_ENABLED))
 		value |= APIC_LVT_MASKED;
 	WRITE_ONCE(lapic->lvt[entry], value);
@@ -338,7 +283,7 @@ static void write_lvt(struct umbra_lapic *lapic, enum umbra_lvt entry, u32 value
 
 static void write_svr(struct umbra_lapic *lapic, u32 value)
 {
-	WRITE_ONCE(lapic->svr, value & SPURIOUS_WRITABLE);
+	WRITE_ONCE(lapic->svr, value & UMBRA_APIC_SPURIOUS_WRITABLE);
 	if (!(value & APIC_SPIV_APIC_ENABLED))
 		mask_lvt(lapic);
 }
@@ -357,8 +302,15 @@ static u32 read_lvt(const struct umbra_lapic *lapic, enum umbra_lvt entry)
 	return value;
 }
 
-/* A register of either mode; false if there is none at this offset. */
-static bool read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
+/**
+ * umbra_lapic_read_reg() - read a register
+ * @lapic: the APIC; its own thread
+ * @offset: in the page of registers, a multiple of 16
+ * @value: where to put it
+ *
+ * Return: false if there is none at this offset in the mode the APIC is in.
+ */
+bool umbra_lapic_read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
 {
 	switch (offset) {
 	case APIC_ID:
@@ -368,9 +320,10 @@ static bool read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
 		*value = UMBRA_APIC_VERSION;
 		break;
 	case APIC_TASKPRI:
-		*value = lapic->tpr;
+		*value = *lapic->tpr;
 		break;
 	case APIC_PROCPRI:
+		umbra_lapic_pull(lapic);
 		*value = priority(lapic);
 		break;
 	case APIC_LDR:
@@ -380,19 +333,21 @@ static bool read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
 		*value = lapic->svr;
 		break;
 	case APIC_ISR ... APIC_ISR + 0x70:
+		umbra_lapic_pull(lapic);
 		*value = read_map(lapic->isr, offset - APIC_ISR);
 		break;
 	case APIC_TMR ... APIC_TMR + 0x70:
 		*value = read_map(lapic->tmr, offset - APIC_TMR);
 		break;
 	case APIC_IRR ... APIC_IRR + 0x70:
+		umbra_lapic_pull(lapic);
 		*value = read_map(lapic->irr, offset - APIC_IRR);
 		break;
 	case APIC_ESR:
 		*value = lapic->esr;
 		break;
 	case APIC_ICR:
-		*value = lapic->icr;
+		*value = *lapic->icr;
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
 		*value = read_lvt(lapic, (offset - APIC_LVTT) >> 4);
@@ -412,6 +367,7 @@ static bool read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
 			return false;
 		switch (offset) {
 		case APIC_ARBPRI:
+			umbra_lapic_pull(lapic);
 			*value = priority(lapic);
 			break;
 		case APIC_EOI:
@@ -422,7 +378,7 @@ static bool read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value)
 			*value = lapic->dfr;
 			break;
 		case APIC_ICR2:
-			*value = lapic->icr >> 32;
+			*value = *lapic->icr2;
 			break;
 		default:
 			return false;
@@ -443,19 +399,19 @@ static bool writable_bits(struct umbra_lapic *lapic, u32 offset, u32 *mask)
 		*mask = 0;
 		return true;
 	case APIC_SPIV:
-		*mask = SPURIOUS_WRITABLE;
+		*mask = UMBRA_APIC_SPURIOUS_WRITABLE;
 		return true;
 	case APIC_ICR:
-		*mask = ICR_WRITABLE | ICR_IGNORED;
+		*mask = UMBRA_APIC_ICR_WRITABLE | UMBRA_APIC_ICR_IGNORED;
 		return true;
 	case APIC_LVTT ... APIC_LVTERR:
-		*mask = lvt_mask(lapic, (offset - APIC_LVTT) >> 4) | LVT_READ_ONLY;
+		*mask = umbra_lapic_lvt_mask(lapic, (offset - APIC_LVTT) >> 4) | LVT_READ_ONLY;
 		return true;
 	case APIC_TMICT:
 		*mask = ~0U;
 		return true;
 	case APIC_TDCR:
-		*mask = TDCR_WRITABLE;
+		*mask = UMBRA_APIC_TDCR_WRITABLE;
 		return true;
 	case APIC_SELF_IPI:
 		*mask = APIC_VECTOR_MASK;
@@ -471,14 +427,14 @@ static bool writable_bits(struct umbra_lapic *lapic, u32 offset, u32 *mask)
 }
 
 /* @value has no reserved bits that matter in this mode; the upper half of ICR is set. */
-static void write_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
+static void change_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
 {
 	switch (offset) {
 	case APIC_TASKPRI:
 		set_tpr(lapic, value & APIC_TPRI_MASK);
 		break;
 	case APIC_EOI:
-		end_of_interrupt(lapic);
+		umbra_lapic_eoi(lapic);
 		break;
 	case APIC_LDR:
 		WRITE_ONCE(lapic->ldr, value & APIC_LDR_MASK);
@@ -493,11 +449,11 @@ static void write_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
 		lapic->esr = atomic_xchg(&lapic->esr_new, 0);
 		break;
 	case APIC_ICR:
-		lapic->icr = (lapic->icr & ~(u64)U32_MAX) | (value & ICR_WRITABLE & ~ICR_IGNORED);
+		*lapic->icr = value & UMBRA_APIC_ICR_WRITABLE & ~UMBRA_APIC_ICR_IGNORED;
 		umbra_lapic_send_ipi(lapic);
 		break;
 	case APIC_ICR2:
-		lapic->icr = (u32)lapic->icr | (u64)(value & APIC_LDR_MASK) << 32;
+		*lapic->icr2 = value & APIC_LDR_MASK;
 		break;
 	case APIC_LVTT ... APIC_LVTERR:
 		write_lvt(lapic, (offset - APIC_LVTT) >> 4, value);
@@ -506,12 +462,35 @@ static void write_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
 		umbra_lapic_timer_set_count(lapic, value);
 		break;
 	case APIC_TDCR:
-		umbra_lapic_timer_set_divide(lapic, value & TDCR_WRITABLE);
+		umbra_lapic_timer_set_divide(lapic, value & UMBRA_APIC_TDCR_WRITABLE);
 		break;
 	case APIC_SELF_IPI:
 		umbra_lapic_self_ipi(lapic, value);
 		break;
 	}
+}
+
+static void write_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
+{
+	change_reg(lapic, offset, value);
+	if (lapic->delivers)
+		umbra_lapic_mirror(lapic);
+}
+
+/**
+ * umbra_lapic_write_reg() - write a register, as a store to the page does
+ * @lapic: the APIC; its own thread
+ * @offset: in the page of registers, a multiple of 16
+ * @value: what is written
+ */
+void umbra_lapic_write_reg(struct umbra_lapic *lapic, u32 offset, u32 value)
+{
+	u32 mask;
+
+	if (writable_bits(lapic, offset, &mask))
+		write_reg(lapic, offset, value);
+	else if (!umbra_lapic_read_reg(lapic, offset, &value))
+		umbra_lapic_error(lapic, APIC_ESR_ILLREGA);
 }
 
 /**
@@ -547,7 +526,7 @@ void umbra_lapic_read(struct umbra_vcpu *vcpu, u64 gpa, void *data, unsigned int
 	u32 value = 0;
 	unsigned int i;
 
-	if (!read_reg(lapic, offset & ~0xfU, &value))
+	if (!umbra_lapic_read_reg(lapic, offset & ~0xfU, &value))
 		umbra_lapic_error(lapic, APIC_ESR_ILLREGA);
 	for (i = 0; i < len; i++) {
 		unsigned int byte = (offset & 0xf) + i;
@@ -570,24 +549,23 @@ void umbra_lapic_write(struct umbra_vcpu *vcpu, u64 gpa, const void *data, unsig
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
 	u32 offset = gpa & (UMBRA_APIC_PAGE - 1);
-	u32 value, mask;
+	u32 value;
 
 	if (len != 4 || offset & 0xf)
 		return;
 	memcpy(&value, data, sizeof(value));
-	if (writable_bits(lapic, offset, &mask))
-		write_reg(lapic, offset, value);
-	else if (!read_reg(lapic, offset, &value))
-		umbra_lapic_error(lapic, APIC_ESR_ILLREGA);
+	umbra_lapic_write_reg(lapic, offset, value);
 }
 
 static int get_x2apic(struct umbra_lapic *lapic, u32 offset, u64 *value)
 {
 	u32 low;
 
-	if (!is_x2apic(lapic) || !read_reg(lapic, offset, &low))
+	if (!is_x2apic(lapic) || !umbra_lapic_read_reg(lapic, offset, &low))
 		return 1;
-	*value = offset == APIC_ICR ? lapic->icr : low;
+	*value = low;
+	if (offset == APIC_ICR)
+		*value |= (u64)*lapic->icr2 << 32;
 	return 0;
 }
 
@@ -599,7 +577,7 @@ static int set_x2apic(struct umbra_lapic *lapic, u32 offset, u64 value)
 	if (!is_x2apic(lapic) || !writable_bits(lapic, offset, &mask) || (u32)value & ~mask)
 		return 1;
 	if (offset == APIC_ICR)
-		lapic->icr = value;
+		*lapic->icr2 = value >> 32;
 	else if (value >> 32)
 		return 1;
 	write_reg(lapic, offset, value);
@@ -722,6 +700,7 @@ static void reset_registers(struct umbra_lapic *lapic)
 {
 	unsigned int i;
 
+	umbra_lapic_pull(lapic);
 	umbra_lapic_timer_stop(lapic);
 	bitmap_zero(lapic->irr, UMBRA_NR_VECTORS);
 	bitmap_zero(lapic->isr, UMBRA_NR_VECTORS);
@@ -730,16 +709,30 @@ static void reset_registers(struct umbra_lapic *lapic)
 	clear_bit(0, &lapic->extint);
 	atomic_set(&lapic->esr_new, 0);
 	lapic->esr = 0;
-	lapic->icr = 0;
+	*lapic->icr = 0;
+	*lapic->icr2 = 0;
 	lapic->tmict = 0;
 	lapic->tdcr = 0;
-	WRITE_ONCE(lapic->tpr, 0);
+	WRITE_ONCE(*lapic->tpr, 0);
 	WRITE_ONCE(lapic->ldr, 0);
 	WRITE_ONCE(lapic->dfr, APIC_DFR_FLAT);
 	WRITE_ONCE(lapic->svr, 0xff);
 	for (i = 0; i < UMBRA_NR_LVT; i++)
 		WRITE_ONCE(lapic->lvt[i], APIC_LVT_MASKED);
 	umbra_request(lapic->vcpu, UMBRA_REQ_EVENT);
+}
+
+/**
+ * umbra_lapic_changed() - the mode, or all registers at once, have changed
+ * @lapic: the APIC; its own thread, the vCPU loaded or just created
+ */
+void umbra_lapic_changed(struct umbra_lapic *lapic)
+{
+	if (!lapic->page)
+		return;
+	umbra_backend->update_apic(lapic->vcpu);
+	if (lapic->delivers)
+		umbra_lapic_mirror(lapic);
 }
 
 /**
@@ -771,7 +764,8 @@ int umbra_lapic_set_base(struct umbra_vcpu *vcpu, u64 value, bool host)
 		reset_registers(lapic);
 	/* The destination has another format now. */
 	if ((old ^ value) & X2APIC_ENABLE)
-		lapic->icr = (u32)lapic->icr;
+		*lapic->icr2 = 0;
+	umbra_lapic_changed(lapic);
 	umbra_request(vcpu, UMBRA_REQ_EVENT);
 	return 0;
 }
@@ -804,6 +798,7 @@ void umbra_lapic_reset(struct umbra_vcpu *vcpu, bool init)
 		WRITE_ONCE(lapic->lvt[UMBRA_LVT_LINT0], APIC_DM_EXTINT);
 		WRITE_ONCE(lapic->lvt[UMBRA_LVT_LINT1], APIC_DM_NMI);
 	}
+	umbra_lapic_changed(lapic);
 }
 
 /**
@@ -820,6 +815,9 @@ int umbra_lapic_create(struct umbra_vcpu *vcpu)
 	if (!lapic)
 		return -ENOMEM;
 	lapic->vcpu = vcpu;
+	lapic->tpr = &lapic->own_tpr;
+	lapic->icr = &lapic->own_icr;
+	lapic->icr2 = &lapic->own_icr2;
 	umbra_lapic_timer_create(lapic);
 	vcpu->arch.lapic = lapic;
 	umbra_lapic_reset(vcpu, false);
@@ -839,170 +837,4 @@ void umbra_lapic_free(struct umbra_vcpu *vcpu)
 	umbra_lapic_timer_stop(lapic);
 	vcpu->arch.lapic = NULL;
 	kfree(lapic);
-}
-
-/* Registers that are saved in their places of the page, in either mode. */
-static const u16 saved_regs[] = {
-	APIC_ID, APIC_LVR, APIC_TASKPRI, APIC_PROCPRI, APIC_LDR, APIC_SPIV,
-	APIC_ISR, APIC_ISR + 0x10, APIC_ISR + 0x20, APIC_ISR + 0x30,
-	APIC_ISR + 0x40, APIC_ISR + 0x50, APIC_ISR + 0x60, APIC_ISR + 0x70,
-	APIC_TMR, APIC_TMR + 0x10, APIC_TMR + 0x20, APIC_TMR + 0x30,
-	APIC_TMR + 0x40, APIC_TMR + 0x50, APIC_TMR + 0x60, APIC_TMR + 0x70,
-	APIC_IRR, APIC_IRR + 0x10, APIC_IRR + 0x20, APIC_IRR + 0x30,
-	APIC_IRR + 0x40, APIC_IRR + 0x50, APIC_IRR + 0x60, APIC_IRR + 0x70,
-	APIC_ESR, APIC_ICR, APIC_LVTT, APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0,
-	APIC_LVT1, APIC_LVTERR, APIC_TMICT, APIC_TMCCT, APIC_TDCR,
-};
-
-static void put_reg(struct umbra_lapic_state *state, u32 offset, u32 value)
-{
-	memcpy(state->regs + offset, &value, sizeof(value));
-}
-
-static u32 get_reg(const struct umbra_lapic_state *state, u32 offset)
-{
-	u32 value;
-
-	memcpy(&value, state->regs + offset, sizeof(value));
-	return value;
-}
-
-static void get_regs(struct umbra_lapic *lapic, struct umbra_lapic_state *state)
-{
-	unsigned int i;
-	u32 value;
-
-	for (i = 0; i < ARRAY_SIZE(saved_regs); i++)
-		if (read_reg(lapic, saved_regs[i], &value))
-			put_reg(state, saved_regs[i], value);
-	put_reg(state, APIC_ICR2, lapic->icr >> 32);
-	put_reg(state, APIC_DFR, lapic->dfr);
-}
-
-/**
- * umbra_lapic_get_state() - UMBRA_GET_LAPIC
- * @vcpu: the vCPU; vcpu->mutex is held
- * @state: where to put it
- */
-void umbra_lapic_get_state(struct umbra_vcpu *vcpu, struct umbra_lapic_state *state)
-{
-	struct umbra_lapic *lapic = vcpu->arch.lapic;
-	u64 before;
-
-	memset(state, 0, sizeof(*state));
-	/* An interrupt of the timer is in IRR, or yet to come; not both and not neither. */
-	do {
-		umbra_lapic_timer_settle(lapic);
-		before = umbra_lapic_timer_remaining(lapic);
-		get_regs(lapic, state);
-		umbra_lapic_timer_settle(lapic);
-		state->timer_remaining_ns = umbra_lapic_timer_remaining(lapic);
-	} while (state->timer_remaining_ns > before || (before && !state->timer_remaining_ns));
-	state->esr_pending = atomic_read(&lapic->esr_new);
-	if (test_bit(0, &lapic->extint))
-		state->flags |= UMBRA_LAPIC_EXTINT;
-}
-
-/* Nothing but the registers above, and those within their bits. */
-static bool state_valid(struct umbra_lapic *lapic, const struct umbra_lapic_state *state)
-{
-	struct umbra_lapic_state left = *state;
-	u32 lvt, id, value;
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(saved_regs); i++)
-		put_reg(&left, saved_regs[i], 0);
-	put_reg(&left, APIC_ICR2, 0);
-	put_reg(&left, APIC_DFR, 0);
-	if (memchr_inv(left.regs, 0, sizeof(left.regs)) ||
-	    memchr_inv(state->reserved, 0, sizeof(state->reserved)))
-		return false;
-
-	if (!read_reg(lapic, APIC_ID, &id) || get_reg(state, APIC_ID) != id ||
-	    get_reg(state, APIC_LVR) != UMBRA_APIC_VERSION)
-		return false;
-	/* Vectors 0 to 15 are never accepted. */
-	value = get_reg(state, APIC_ISR) | get_reg(state, APIC_IRR) | get_reg(state, APIC_TMR);
-	if (value & 0xffff)
-		return false;
-	if (get_reg(state, APIC_TASKPRI) & ~APIC_TPRI_MASK ||
-	    get_reg(state, APIC_SPIV) & ~SPURIOUS_WRITABLE ||
-	    get_reg(state, APIC_ESR) & ~ESR_BITS || state->esr_pending & ~ESR_BITS ||
-	    get_reg(state, APIC_TDCR) & ~TDCR_WRITABLE ||
-	    get_reg(state, APIC_ICR) & ~(ICR_WRITABLE & ~ICR_IGNORED) ||
-	    (get_reg(state, APIC_DFR) & APIC_DFR_CLUSTER) != APIC_DFR_CLUSTER ||
-	    state->flags & ~UMBRA_LAPIC_EXTINT)
-		return false;
-	if (is_x2apic(lapic)) {
-		if (!read_reg(lapic, APIC_LDR, &value) || get_reg(state, APIC_LDR) != value)
-			return false;
-	} else if (get_reg(state, APIC_LDR) & ~APIC_LDR_MASK ||
-		   get_reg(state, APIC_ICR2) & ~APIC_LDR_MASK) {
-		return false;
-	}
-	for (i = 0; i < UMBRA_NR_LVT; i++) {
-		lvt = get_reg(state, APIC_LVTT + (i << 4));
-		if (i == UMBRA_LVT_LINT0)
-			lvt &= ~APIC_LVT_REMOTE_IRR;
-		if (lvt & ~lvt_mask(lapic, i))
-			return false;
-	}
-	if (get_reg(state, APIC_LVTT) & APIC_LVT_TIMER_TSCDEADLINE)
-		return !state->timer_remaining_ns;
-	/* The longest time there is: the highest count, divided by 128. */
-	return state->timer_remaining_ns <= (u64)U32_MAX << 7;
-}
-
-static void set_map(unsigned long *map, const struct umbra_lapic_state *state, u32 offset)
-{
-	unsigned int i;
-
-	for (i = 0; i < BITS_TO_LONGS(UMBRA_NR_VECTORS); i++)
-		WRITE_ONCE(map[i], get_reg(state, offset + i * 0x20) |
-			   (u64)get_reg(state, offset + i * 0x20 + 0x10) << 32);
-}
-
-/**
- * umbra_lapic_set_state() - UMBRA_SET_LAPIC
- * @vcpu: the vCPU; vcpu->mutex is held
- * @state: what the monitor passed
- *
- * IA32_APIC_BASE decides what ID, LDR and ICR look like, so it is set before;
- * IA32_TSC_DEADLINE only takes effect after. PPR, APR and the current count
- * follow from the rest and are not looked at.
- *
- * Return: 0, or -EINVAL if no guest could have brought an APIC of this ID into
- * this state; nothing has changed then.
- */
-int umbra_lapic_set_state(struct umbra_vcpu *vcpu, const struct umbra_lapic_state *state)
-{
-	struct umbra_lapic *lapic = vcpu->arch.lapic;
-	unsigned int i;
-
-	if (!state_valid(lapic, state))
-		return -EINVAL;
-
-	umbra_lapic_timer_stop(lapic);
-	set_map(lapic->isr, state, APIC_ISR);
-	set_map(lapic->tmr, state, APIC_TMR);
-	set_map(lapic->irr, state, APIC_IRR);
-	WRITE_ONCE(lapic->tpr, get_reg(state, APIC_TASKPRI));
-	if (!is_x2apic(lapic))
-		WRITE_ONCE(lapic->ldr, get_reg(state, APIC_LDR));
-	WRITE_ONCE(lapic->dfr, get_reg(state, APIC_DFR));
-	WRITE_ONCE(lapic->svr, get_reg(state, APIC_SPIV));
-	lapic->esr = get_reg(state, APIC_ESR);
-	atomic_set(&lapic->esr_new, state->esr_pending);
-	lapic->icr = (u64)get_reg(state, APIC_ICR2) << 32 | get_reg(state, APIC_ICR);
-	for (i = 0; i < UMBRA_NR_LVT; i++)
-		WRITE_ONCE(lapic->lvt[i],
-			   get_reg(state, APIC_LVTT + (i << 4)) & lvt_mask(lapic, i));
-	assign_bit(0, &lapic->lint0_irr, get_reg(state, APIC_LVT0) & APIC_LVT_REMOTE_IRR);
-	assign_bit(0, &lapic->extint, state->flags & UMBRA_LAPIC_EXTINT);
-	lapic->tdcr = get_reg(state, APIC_TDCR);
-	lapic->tmict = get_reg(state, APIC_TMICT);
-	umbra_lapic_timer_restore(lapic, state->timer_remaining_ns);
-	umbra_lapic_update_lint0(lapic);
-	umbra_request(vcpu, UMBRA_REQ_EVENT);
-	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/hrtimer.h>
 #include <linux/types.h>
 #include <umbra/umbra.h>
@@ -39,6 +40,17 @@ enum umbra_lvt {
 /* Version 0x14 (integrated, xAPIC), highest LVT entry; no suppression of EOI broadcasts. */
 #define UMBRA_APIC_VERSION	(0x14U | (UMBRA_NR_LVT - 1) << 16)
 
+/* Bits that can be written, or be set. */
+#define UMBRA_APIC_SPURIOUS_WRITABLE	(APIC_SPIV_FOCUS_DISABLED | APIC_SPIV_APIC_ENABLED |	\
+					 APIC_VECTOR_MASK)
+#define UMBRA_APIC_ESR_BITS	(APIC_ESR_SENDILL | APIC_ESR_RECVILL | APIC_ESR_ILLREGA)
+#define UMBRA_APIC_TDCR_WRITABLE	0xbU
+
+/* ICR: vector, delivery and destination mode, level, trigger mode, shorthand. */
+#define UMBRA_APIC_ICR_WRITABLE	0xccfffU
+/* The delivery status is read-only in xAPIC mode and does not exist in x2APIC mode. */
+#define UMBRA_APIC_ICR_IGNORED	APIC_ICR_BUSY
+
 /**
  * struct umbra_lapic - the local APIC of one vCPU
  * @vcpu: whose it is
@@ -54,21 +66,28 @@ enum umbra_lvt {
  * @esr_new: errors since ESR was last written
  * @base: IA32_APIC_BASE
  * @esr: what ESR shows
- * @tpr: task priority
+ * @tpr: task priority: @own_tpr, or in @page
  * @ldr: logical destination, as xAPIC mode shows it; computed in x2APIC mode
  * @dfr: destination format
  * @svr: spurious-interrupt vector, bit 8 enables the APIC
- * @icr: interrupt command; the destination is in the upper half, in bits 31:24
- *	of it in xAPIC mode
+ * @icr: interrupt command: @own_icr, or in @page
+ * @icr2: destination of that, in bits 31:24 in xAPIC mode: @own_icr2, or in @page
+ * @own_tpr, @own_icr, @own_icr2: where these are when there is no page
  * @lvt: local vector table
  * @timer: hrtimer of all timer modes
  * @tmict: initial count
  * @tdcr: divide configuration
  * @period: of periodic mode, in nanoseconds
  * @deadline: IA32_TSC_DEADLINE, zero when not armed
+ * @deadline_in_cpu: the backend has it, @timer is not armed
  * @pv_eoi: MSR_KVM_PV_EOI_EN: where the guest wants to find bit 0 set when an EOI
  *	takes no more than to clear it; bit 0 switches that on
  * @pv_eoi_offered: that bit was set, and what the guest did was not looked at yet
+ * @page: registers in their places, which the CPU reads and writes for the guest;
+ *	NULL: it cannot
+ * @delivers: the CPU delivers interrupts and takes EOIs by itself now
+ * @held: it has got what is requested and in service: that is in @page, but for
+ *	requests that came since, and @isr is out of date
  */
 struct umbra_lapic {
 	struct umbra_vcpu *vcpu;
@@ -85,11 +104,11 @@ struct umbra_lapic {
 
 	u64 base;
 	u32 esr;
-	u32 tpr;
+	u32 *tpr, *icr, *icr2;
+	u32 own_tpr, own_icr, own_icr2;
 	u32 ldr;
 	u32 dfr;
 	u32 svr;
-	u64 icr;
 	u32 lvt[UMBRA_NR_LVT];
 
 	struct hrtimer timer;
@@ -97,9 +116,14 @@ struct umbra_lapic {
 	u32 tdcr;
 	u64 period;
 	u64 deadline;
+	bool deadline_in_cpu;
 
 	u64 pv_eoi;
 	bool pv_eoi_offered;
+
+	void *page;
+	bool delivers;
+	bool held;
 };
 
 /**
@@ -156,6 +180,57 @@ bool umbra_lapic_extint_pending(struct umbra_vcpu *vcpu);
 void umbra_lapic_extint_accept(struct umbra_vcpu *vcpu);
 bool umbra_lapic_has_interrupt(struct umbra_vcpu *vcpu);
 int umbra_lapic_pending_eoi(struct umbra_vcpu *vcpu);
+bool umbra_lapic_read_reg(struct umbra_lapic *lapic, u32 offset, u32 *value);
+void umbra_lapic_write_reg(struct umbra_lapic *lapic, u32 offset, u32 value);
+u32 umbra_lapic_lvt_mask(const struct umbra_lapic *lapic, enum umbra_lvt entry);
+void umbra_lapic_changed(struct umbra_lapic *lapic);
+void umbra_lapic_eoi(struct umbra_lapic *lapic);
+void umbra_lapic_eoi_taken(struct umbra_lapic *lapic, u8 vector);
+
+/* lapic_state.c */
+void umbra_lapic_get_state(struct umbra_vcpu *vcpu, struct umbra_lapic_state *state);
+int umbra_lapic_set_state(struct umbra_vcpu *vcpu, const struct umbra_lapic_state *state);
+
+/* lapic_page.c: a page of registers that the CPU uses by itself; its own thread */
+void umbra_lapic_use_page(struct umbra_vcpu *vcpu, void *page);
+void umbra_lapic_set_delivery(struct umbra_vcpu *vcpu, bool on);
+void umbra_lapic_mirror(struct umbra_lapic *lapic);
+void umbra_lapic_pull_page(struct umbra_lapic *lapic);
+void umbra_lapic_push(struct umbra_vcpu *vcpu);
+void umbra_lapic_page_written(struct umbra_vcpu *vcpu, u32 offset);
+
+/**
+ * umbra_lapic_pull() - have what is requested and in service in IRR and ISR
+ * @lapic: the APIC; its own thread, any context
+ *
+ * The CPU gets it again with the next entry.
+ */
+static inline void umbra_lapic_pull(struct umbra_lapic *lapic)
+{
+	if (unlikely(lapic->held))
+		umbra_lapic_pull_page(lapic);
+}
+
+/**
+ * umbra_highest_vector() - the vector of the highest priority
+ * @map: a bit for each vector
+ *
+ * Return: the vector, or -1.
+ */
+static inline int umbra_highest_vector(const unsigned long *map)
+{
+	int i;
+
+	for (i = BITS_TO_LONGS(UMBRA_NR_VECTORS) - 1; i >= 0; i--) {
+		unsigned long word = READ_ONCE(map[i]);
+
+		if (word)
+			return i * BITS_PER_LONG + __fls(word);
+	}
+	return -1;
+}
+
+/* lapic_pv_eoi.c: EOIs without an exit, by a word in the guest's memory */
 int umbra_lapic_set_pv_eoi(struct umbra_vcpu *vcpu, u64 value);
 void umbra_lapic_offer_pv_eoi(struct umbra_vcpu *vcpu);
 void umbra_lapic_take_pv_eoi(struct umbra_lapic *lapic);
@@ -172,9 +247,6 @@ static inline void umbra_lapic_settle_eoi(struct umbra_lapic *lapic)
 	if (unlikely(lapic->pv_eoi_offered))
 		umbra_lapic_take_pv_eoi(lapic);
 }
-
-void umbra_lapic_get_state(struct umbra_vcpu *vcpu, struct umbra_lapic_state *state);
-int umbra_lapic_set_state(struct umbra_vcpu *vcpu, const struct umbra_lapic_state *state);
 
 /* lapic_msg.c: messages and pins; any thread, any context */
 void umbra_lapic_set_pin(struct umbra_vcpu *vcpu, unsigned int pin, bool level);
@@ -194,6 +266,8 @@ u32 umbra_lapic_timer_get_count(struct umbra_lapic *lapic);
 void umbra_lapic_timer_set_divide(struct umbra_lapic *lapic, u32 tdcr);
 u64 umbra_lapic_timer_get_deadline(struct umbra_lapic *lapic);
 void umbra_lapic_timer_set_deadline(struct umbra_lapic *lapic, u64 tsc);
+void umbra_lapic_timer_sleep(struct umbra_lapic *lapic);
+void umbra_lapic_timer_reached(struct umbra_lapic *lapic);
 void umbra_lapic_timer_settle(struct umbra_lapic *lapic);
 u64 umbra_lapic_timer_remaining(struct umbra_lapic *lapic);
 void umbra_lapic_timer_restore(struct umbra_lapic *lapic, u64 remaining);

@@ -186,7 +186,7 @@ static void send_lowest(struct umbra_vm *vm, const struct umbra_apic_message *ms
 		lapic = vcpu->arch.lapic;
 		if (!software_enabled(lapic) || !matches(lapic, msg))
 			continue;
-		if (!best || READ_ONCE(lapic->tpr) >> 4 < READ_ONCE(best->tpr) >> 4)
+		if (!best || READ_ONCE(*lapic->tpr) >> 4 < READ_ONCE(*best->tpr) >> 4)
 			best = lapic;
 	}
 	if (best)
@@ -242,7 +242,7 @@ void umbra_lapic_self_ipi(struct umbra_lapic *lapic, u8 vector)
 void umbra_lapic_send_ipi(struct umbra_lapic *lapic)
 {
 	bool x2apic = lapic->base & X2APIC_ENABLE;
-	u32 icr = lapic->icr, high = lapic->icr >> 32;
+	u32 icr = *lapic->icr, high = *lapic->icr2;
 	struct umbra_apic_message msg = {
 		.dest = x2apic ? high : high >> 24,
 		.vector = icr & APIC_VECTOR_MASK,

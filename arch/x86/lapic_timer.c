@@ -5,6 +5,10 @@
  *
  * Only the vCPU's own thread programs it, always after hrtimer_cancel(), so
  * that the handler never runs beside a change and no lock is needed.
+ *
+ * A CPU that can end the guest's turn at a deadline by itself is given it instead:
+ * no timer of the host's has to be programmed, and none interrupts. A vCPU that
+ * does not run on a CPU needs no timer, unless it sleeps.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -97,6 +101,25 @@ void umbra_lapic_timer_create(struct umbra_lapic *lapic)
 	lapic->timer.function = expired;
 }
 
+static void give_deadline(struct umbra_lapic *lapic)
+{
+	lapic->deadline_in_cpu = umbra_backend->set_deadline &&
+				 umbra_backend->set_deadline(lapic->vcpu, lapic->deadline);
+}
+
+static void take_deadline(struct umbra_lapic *lapic)
+{
+	lapic->deadline_in_cpu = false;
+	umbra_backend->set_deadline(lapic->vcpu, 0);
+}
+
+static void cancel(struct umbra_lapic *lapic)
+{
+	hrtimer_cancel(&lapic->timer);
+	if (lapic->deadline_in_cpu)
+		take_deadline(lapic);
+}
+
 /**
  * umbra_lapic_timer_stop() - disarm the timer, in whichever mode
  * @lapic: the APIC; its own thread, or nobody else's any more
@@ -105,7 +128,7 @@ void umbra_lapic_timer_create(struct umbra_lapic *lapic)
  */
 void umbra_lapic_timer_stop(struct umbra_lapic *lapic)
 {
-	hrtimer_cancel(&lapic->timer);
+	cancel(lapic);
 	lapic->deadline = 0;
 	lapic->period = 0;
 }
@@ -234,12 +257,46 @@ static void start_deadline(struct umbra_lapic *lapic)
 {
 	u64 tsc = umbra_guest_tsc(lapic->vcpu);
 
-	if (tsc < lapic->deadline) {
-		start(lapic, ticks_to_ns(lapic->deadline - tsc));
-	} else {
+	if (tsc >= lapic->deadline) {
 		lapic->deadline = 0;
 		umbra_lapic_local(lapic, UMBRA_LVT_TIMER);
+		return;
 	}
+	give_deadline(lapic);
+	if (!lapic->deadline_in_cpu)
+		start(lapic, ticks_to_ns(lapic->deadline - tsc));
+}
+
+/**
+ * umbra_lapic_timer_sleep() - the vCPU does not enter the guest for a while
+ * @lapic: the APIC; its own thread
+ *
+ * A deadline that only a CPU in the guest would notice becomes a timer's.
+ */
+void umbra_lapic_timer_sleep(struct umbra_lapic *lapic)
+{
+	u64 tsc;
+
+	if (!lapic->deadline_in_cpu)
+		return;
+	tsc = umbra_guest_tsc(lapic->vcpu);
+	take_deadline(lapic);
+	start(lapic, tsc < lapic->deadline ? ticks_to_ns(lapic->deadline - tsc) : 0);
+}
+
+/**
+ * umbra_lapic_timer_reached() - the CPU has ended the guest's turn at a deadline
+ * @lapic: the APIC; its own thread, interrupts may be off
+ *
+ * Or before it, as it counts only so far.
+ */
+void umbra_lapic_timer_reached(struct umbra_lapic *lapic)
+{
+	if (!lapic->deadline_in_cpu || umbra_guest_tsc(lapic->vcpu) < lapic->deadline)
+		return;
+	take_deadline(lapic);
+	lapic->deadline = 0;
+	umbra_lapic_local(lapic, UMBRA_LVT_TIMER);
 }
 
 /**
@@ -265,7 +322,7 @@ void umbra_lapic_timer_set_deadline(struct umbra_lapic *lapic, u64 tsc)
 {
 	if (!is_deadline(lapic->lvt[UMBRA_LVT_TIMER]))
 		return;
-	hrtimer_cancel(&lapic->timer);
+	cancel(lapic);
 	lapic->deadline = tsc;
 	if (tsc)
 		start_deadline(lapic);
@@ -281,7 +338,7 @@ void umbra_lapic_tsc_changed(struct umbra_vcpu *vcpu)
 
 	if (!lapic || !is_deadline(lapic->lvt[UMBRA_LVT_TIMER]))
 		return;
-	hrtimer_cancel(&lapic->timer);
+	cancel(lapic);
 	if (lapic->deadline)
 		start_deadline(lapic);
 }

@@ -121,6 +121,7 @@ bool umbra_arch_vcpu_runnable(struct umbra_vcpu *vcpu)
 static int wait_runnable(struct umbra_vcpu *vcpu)
 {
 	vcpu->arch.stat[UMBRA_STAT_HALTS]++;
+	umbra_lapic_timer_sleep(vcpu->arch.lapic);
 	if (!umbra_vcpu_wait(vcpu))
 		return -EINTR;
 	/* What woke it is looked at, and chosen from, before the next entry. */
@@ -269,6 +270,7 @@ static int run_software(struct umbra_vcpu *vcpu)
 	unsigned int left;
 	int ret;
 
+	umbra_lapic_timer_sleep(vcpu->arch.lapic);
 	for (left = SOFTWARE_BATCH; left; left--) {
 		clear_bit(UMBRA_REQ_SOFTWARE, &vcpu->requests);
 		if (umbra_backend->can_enter(vcpu))

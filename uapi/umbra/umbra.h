@@ -60,6 +60,12 @@ enum umbra_cap_nr {
 	UMBRA_CAP_ASIDS = 6,		/* value: their number */
 	UMBRA_CAP_LA57 = 7,		/* 5-level paging for guests */
 	UMBRA_CAP_XSAVE = 8,		/* value: size of a vCPU's XSAVE area in bytes */
+	UMBRA_CAP_TPR_SHADOW = 9,	/* CR8, the task priority, costs no exit */
+	UMBRA_CAP_X2APIC_VIRTUAL = 10,	/* ... nor does it as an MSR of x2APIC mode */
+	UMBRA_CAP_INTERRUPT_DELIVERY = 11, /* the CPU delivers interrupts and takes EOIs */
+	UMBRA_CAP_DEADLINE_TIMER = 12,	/* the CPU ends a guest's turn at its TSC deadline */
+	UMBRA_CAP_DIRTY_LOGGING = 13,	/* the CPU itself notes pages for dirty logs */
+	UMBRA_CAP_APIC_ACCESS = 14,	/* the CPU deals with accesses to the APIC in memory */
 	UMBRA_CAP_COUNT
 };
 

@@ -130,6 +130,12 @@ static const struct cap_name cap_names[] = {
 	{ UMBRA_CAP_ASIDS, "ASIDs", true },
 	{ UMBRA_CAP_LA57, "5-level paging", false },
 	{ UMBRA_CAP_XSAVE, "XSAVE", true },
+	{ UMBRA_CAP_TPR_SHADOW, "TPR shadow", false },
+	{ UMBRA_CAP_APIC_ACCESS, "APIC access", false },
+	{ UMBRA_CAP_X2APIC_VIRTUAL, "virtual x2APIC", false },
+	{ UMBRA_CAP_INTERRUPT_DELIVERY, "interrupt delivery", false },
+	{ UMBRA_CAP_DEADLINE_TIMER, "deadline timer", false },
+	{ UMBRA_CAP_DIRTY_LOGGING, "dirty logging", false },
 };
 
 static bool check_one_cap(struct report *r, struct umbra *umbra, const struct cap_name *name)

@@ -127,6 +127,7 @@ int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging)
 	mmu->host.levels = tables.levels;
 	mmu->max_leaf = tables.max_leaf;
 	mmu->no_accessed = tables.no_accessed;
+	mmu->logs = tables.logs;
 
 	mmu->hash = kvcalloc(1 << UMBRA_MMU_HASH_BITS, sizeof(*mmu->hash), GFP_KERNEL_ACCOUNT);
 	return mmu->hash ? 0 : -ENOMEM;

@@ -88,6 +88,8 @@ struct umbra_mmu_vm {
 	struct umbra_paging host;	/* the format of our own tables */
 	u8 max_leaf;			/* level of the largest leaves in them */
 	bool no_accessed;		/* the CPU sets no accessed bits there */
+	bool withdrawn;			/* see umbra_mmu_withdraw_page() */
+	bool logs;			/* the CPU notes which pages it sets dirty bits for */
 	/* All below under mmu_lock, or pages_lock where it is held for reading. */
 	spinlock_t pages_lock;
 	struct hlist_head *hash;	/* shadow: table pages by gfn */
@@ -228,10 +230,11 @@ bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
 
 /*
- * Dirty log: from now on the first write to each page of the slot faults and is
- * noted by umbra_mark_dirty(). mmu_lock is held for writing. Flushes TLBs.
+ * Dirty log: from now on the first write to each page of the slot is noted by
+ * umbra_mark_dirty(). mmu_lock is held for writing. Flushes TLBs; vCPUs that were
+ * in the guest have left it by then, so what the CPU has noted is in the log.
  */
-void umbra_mmu_write_protect_slot(struct umbra_vm *vm, struct umbra_slot *slot);
+void umbra_mmu_watch_slot(struct umbra_vm *vm, struct umbra_slot *slot);
 void umbra_mmu_flush(struct umbra_vm *vm);
 
 /* The guest's control registers. */
@@ -245,6 +248,8 @@ void umbra_mmu_flush_guest(struct umbra_vcpu *vcpu);
 int umbra_mmu_load(struct umbra_vcpu *vcpu);
 int umbra_mmu_fault(struct umbra_vcpu *vcpu, u64 addr, u32 error_code);
 int umbra_mmu_map_page(struct umbra_vcpu *vcpu, u64 gfn, u64 pfn);
+int umbra_mmu_lend_page(struct umbra_vcpu *vcpu, u64 gfn, u64 pfn);
+void umbra_mmu_withdraw_page(struct umbra_vcpu *vcpu, u64 gfn);
 
 /*
  * The same with interrupts still off after an exit, as far as that is easy: no

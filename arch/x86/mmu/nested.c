@@ -83,6 +83,9 @@ static int map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, struct
 	if (writable)
 		acc |= UMBRA_ACC_WRITE;
 	new = umbra_make_leaf(vm, pfn & ~low, level, acc, 0);
+	/* What has not been written yet is not dirty, if the CPU says when it is. */
+	if (unlikely(slot->dirty) && !write)
+		new &= ~f->dirty;
 	for (;;) {
 		old = READ_ONCE(*entryp);
 		if (!umbra_entry_present(vm, old)) {
@@ -117,7 +120,7 @@ static int map_leaf(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, struct
 		umbra_mmu_count(vcpu, FAULTS);
 		break;
 	}
-	if (writable)
+	if (new & f->dirty)
 		umbra_mark_dirty(slot, gfn);
 	return 1;
 }
@@ -128,8 +131,8 @@ static int map(struct umbra_vcpu *vcpu, struct umbra_slot *slot, gfn_t gfn,
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_mmu_page *page = vm->arch.mmu.root;
 	int goal = hp->level > 1 ? min(hp->level, umbra_slot_max_level(slot, gfn)) : 1;
-	/* With a dirty log the first write to each page must fault. */
-	bool writable = hp->writable && (write || !slot->dirty);
+	/* With a dirty log the first write to each page must fault, or be noted by the CPU. */
+	bool writable = hp->writable && (write || !slot->dirty || vm->arch.mmu.logs);
 
 	if (umbra_notifier_retry(vm, hp->seq, hp->hva)) {
 		umbra_mmu_count(vcpu, FAULTS_RETRIED);
@@ -223,6 +226,20 @@ static enum umbra_fast nested_fast_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 a
 	return ret;
 }
 
+/* Returns the entry of the smallest size for a gfn, empty. */
+static u64 *empty_entry(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	struct umbra_mmu_page *page;
+	unsigned int index;
+
+	for (page = vm->arch.mmu.root; page->role.level > 1;)
+		page = descend(vcpu, page, gfn, true);
+	index = umbra_index(vm->arch.mmu.host.format, 1, gfn << PAGE_SHIFT);
+	umbra_entry_drop(vm, page, index);
+	return &page->table[index];
+}
+
 /**
  * umbra_mmu_map_page() - map a page of the host's where the guest has no memory
  * @vcpu: the vCPU, loaded; nested paging
@@ -236,22 +253,77 @@ static enum umbra_fast nested_fast_fault(struct umbra_vcpu *vcpu, u64 gpa, u32 a
 int umbra_mmu_map_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
 {
 	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page;
-	unsigned int index;
 	int ret;
 
 	ret = umbra_mmu_topup(vcpu);
 	if (ret)
 		return ret;
 	write_lock(&vm->mmu_lock);
-	for (page = vm->arch.mmu.root; page->role.level > 1;)
-		page = descend(vcpu, page, gfn, true);
-	index = umbra_index(vm->arch.mmu.host.format, 1, gfn << PAGE_SHIFT);
-	umbra_entry_drop(vm, page, index);
-	WRITE_ONCE(page->table[index], umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER, 0));
+	WRITE_ONCE(*empty_entry(vcpu, gfn), umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER, 0));
 	umbra_pages_settle(vm);
 	write_unlock(&vm->mmu_lock);
 	return 1;
+}
+
+/**
+ * umbra_mmu_lend_page() - the same, to be written, too, unless it was withdrawn
+ * @vcpu: the vCPU, loaded; nested paging
+ * @gfn: where
+ * @pfn: the page, which outlives the VM
+ *
+ * Return: 1, 0 after umbra_mmu_withdraw_page(), or -ENOMEM.
+ */
+int umbra_mmu_lend_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	int ret;
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	write_lock(&vm->mmu_lock);
+	if (!vm->arch.mmu.withdrawn) {
+		WRITE_ONCE(*empty_entry(vcpu, gfn),
+			   umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER | UMBRA_ACC_WRITE, 0));
+		ret = 1;
+	}
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+	return ret;
+}
+
+/**
+ * umbra_mmu_withdraw_page() - what was lent is mapped no more, and not again
+ * @vcpu: a vCPU, loaded; nested paging
+ * @gfn: where
+ *
+ * On return no CPU has a translation of it. May sleep.
+ */
+void umbra_mmu_withdraw_page(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	const struct umbra_format *f = vm->arch.mmu.host.format;
+	struct umbra_mmu_page *page;
+
+	if (READ_ONCE(vm->arch.mmu.withdrawn))
+		return;
+	write_lock(&vm->mmu_lock);
+	WRITE_ONCE(vm->arch.mmu.withdrawn, true);
+	for (page = vm->arch.mmu.root; page;) {
+		int level = page->role.level;
+		unsigned int index = umbra_index(f, level, gfn << PAGE_SHIFT);
+		u64 entry = page->table[index];
+
+		if (!umbra_entry_present(vm, entry))
+			break;
+		if (umbra_entry_leaf(level, entry)) {
+			umbra_entry_drop(vm, page, index);
+			umbra_mmu_flush(vm);
+			break;
+		}
+		page = umbra_entry_child(entry);
+	}
+	write_unlock(&vm->mmu_lock);
 }
 
 static int nested_load(struct umbra_vcpu *vcpu)

@@ -164,17 +164,37 @@ bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned l
 	return each_page(vm, start, end, page_young);
 }
 
+/* The CPU notes the next write to a page. Leaves of slots with a dirty log are small. */
+static void clean_leaf(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t gfn)
+{
+	const u64 dirty = vm->arch.mmu.host.format->dirty;
+	struct umbra_rmap_iter iter;
+	u64 *entryp;
+
+	entryp = umbra_rmap_start(umbra_slot_rmap(slot, gfn, 1), &iter);
+	if (!entryp || !(READ_ONCE(*entryp) & dirty))
+		return;
+	clear_bit(__ffs64(dirty), (unsigned long *)entryp);
+	vm->arch.mmu.tlb_stale = true;
+}
+
 /**
- * umbra_mmu_write_protect_slot() - the next write to each page of a slot faults
+ * umbra_mmu_watch_slot() - the next write to each page of a slot gets into its dirty log
  * @vm: the VM; mmu_lock is held for writing
  * @slot: the slot
+ *
+ * By a fault, or by the CPU itself: with nested paging each page has one leaf.
  */
-void umbra_mmu_write_protect_slot(struct umbra_vm *vm, struct umbra_slot *slot)
+void umbra_mmu_watch_slot(struct umbra_vm *vm, struct umbra_slot *slot)
 {
 	gfn_t gfn;
 
-	for (gfn = slot->base; gfn < slot->base + slot->pages; gfn++)
-		umbra_rmap_write_protect(vm, slot, gfn);
+	for (gfn = slot->base; gfn < slot->base + slot->pages; gfn++) {
+		if (vm->arch.mmu.logs)
+			clean_leaf(vm, slot, gfn);
+		else
+			umbra_rmap_write_protect(vm, slot, gfn);
+	}
 	if (vm->arch.mmu.tlb_stale)
 		umbra_mmu_flush(vm);
 }

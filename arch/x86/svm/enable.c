@@ -121,6 +121,21 @@ u64 svm_cap(u32 cap, char *reason)
 	case UMBRA_CAP_ASIDS:
 		value = svm_caps.asids;
 		break;
+	case UMBRA_CAP_TPR_SHADOW:
+		/* V_TPR (15.21.2). CR8 is intercepted only while it is not zero. */
+		value = 1;
+		break;
+	case UMBRA_CAP_APIC_ACCESS:
+	case UMBRA_CAP_X2APIC_VIRTUAL:
+	case UMBRA_CAP_INTERRUPT_DELIVERY:
+		missing = "AVIC is not used; the local APIC is the module's alone";
+		break;
+	case UMBRA_CAP_DEADLINE_TIMER:
+		missing = "only VT-x has a timer for that; one of the host's is used instead";
+		break;
+	case UMBRA_CAP_DIRTY_LOGGING:
+		missing = "only VT-x has it; the first write to each page faults instead";
+		break;
 	}
 	if (!value && missing)
 		strscpy(reason, missing, UMBRA_REASON_LEN);

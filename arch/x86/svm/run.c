@@ -172,7 +172,7 @@ void svm_run(struct umbra_vcpu *vcpu)
 	struct vmcb *vmcb = svm->vmcb;
 	struct vmcb_control_area *control = &vmcb->control;
 	struct vmcb_save_area *save = &vmcb->save;
-	u8 tpr = arch->lapic->tpr >> 4;
+	u8 tpr = arch->lapic->own_tpr >> 4;
 	bool spec_ctrl = false;
 
 	if (unlikely(svm->asid_generation != c->asid_generation))

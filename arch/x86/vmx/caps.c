@@ -19,6 +19,26 @@ static bool vpid = true;
 module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "VT-x: keep translations in the TLB across exits");
 
+static bool tpr_shadow = true;
+module_param(tpr_shadow, bool, 0444);
+MODULE_PARM_DESC(tpr_shadow, "VT-x: let guests have their task priority (CR8) without exits");
+
+static bool flexpriority = true;
+module_param(flexpriority, bool, 0444);
+MODULE_PARM_DESC(flexpriority, "VT-x: let the CPU deal with accesses to the local APIC in memory");
+
+static bool apicv = true;
+module_param(apicv, bool, 0444);
+MODULE_PARM_DESC(apicv, "VT-x: let the CPU read APIC registers and deliver interrupts by itself");
+
+static bool preemption_timer = true;
+module_param(preemption_timer, bool, 0444);
+MODULE_PARM_DESC(preemption_timer, "VT-x: end a guest's turn at its TSC deadline by itself");
+
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "VT-x: let the CPU note which pages guests write, for dirty logs");
+
 struct vmx_caps vmx_caps;
 
 #define CPUID_VMX		BIT(5)		/* CPUID 1 ECX */
@@ -26,6 +46,9 @@ struct vmx_caps vmx_caps;
 /* IA32_VMX_BASIC (A.1) */
 #define BASIC_REVISION		0x7fffffff
 #define BASIC_TRUE_CONTROLS	BIT_ULL(55)
+
+/* IA32_VMX_MISC (A.6) */
+#define MISC_TIMER_SHIFT	0x1f
 
 /* IA32_VMX_EPT_VPID_CAP (A.10) */
 #define CAP_EPT_LEVELS_4	BIT_ULL(6)
@@ -49,7 +72,7 @@ enum use {
 	TOGGLED,	/* set now and then; without it there are no guests */
 	WANTED,		/* always set if it is there */
 	WANTED_NESTED,	/* set with nested paging if it is there */
-	CHOSEN,		/* read_ept(), read_vpid() decide */
+	CHOSEN,		/* read_ept(), read_vpid(), read_apic(), read_timer() decide */
 };
 
 /*
@@ -66,6 +89,8 @@ static const struct {
 	{ VMX_PIN, NEEDED, PIN_BASED_EXT_INTR_MASK, "external-interrupt exiting" },
 	{ VMX_PIN, NEEDED, PIN_BASED_NMI_EXITING, "NMI exiting" },
 	{ VMX_PIN, NEEDED, PIN_BASED_VIRTUAL_NMIS, "virtual NMIs" },
+	/* Its timer, if that is one for TSC deadlines. */
+	{ VMX_PIN, CHOSEN, PIN_BASED_VMX_PREEMPTION_TIMER, "VMX-preemption timer" },
 	/* To wait until the guest takes what is pending. */
 	{ VMX_PROC, TOGGLED, CPU_BASED_INTR_WINDOW_EXITING, "interrupt-window exiting" },
 	{ VMX_PROC, TOGGLED, CPU_BASED_NMI_WINDOW_EXITING, "NMI-window exiting" },
@@ -80,8 +105,13 @@ static const struct {
 	{ VMX_PROC, NEEDED, CPU_BASED_UNCOND_IO_EXITING, "unconditional I/O exiting" },
 	{ VMX_PROC, NEEDED, CPU_BASED_USE_MSR_BITMAPS, "MSR bitmaps" },
 	/* CR8 is the local APIC's task priority. */
-	{ VMX_PROC, NEEDED, CPU_BASED_CR8_LOAD_EXITING, "CR8-load exiting" },
-	{ VMX_PROC, NEEDED, CPU_BASED_CR8_STORE_EXITING, "CR8-store exiting" },
+	{ VMX_PROC, TOGGLED, CPU_BASED_CR8_LOAD_EXITING, "CR8-load exiting" },
+	{ VMX_PROC, TOGGLED, CPU_BASED_CR8_STORE_EXITING, "CR8-store exiting" },
+	{ VMX_PROC, CHOSEN, CPU_BASED_TPR_SHADOW, "TPR shadow" },
+	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, "virtualize APIC accesses" },
+	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, "virtualize x2APIC mode" },
+	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_APIC_REGISTER_VIRT, "APIC-register virtualization" },
+	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, "virtual-interrupt delivery" },
 	/* Debug registers are loaded when the guest asks for them. */
 	{ VMX_PROC, NEEDED, CPU_BASED_MOV_DR_EXITING, "MOV-DR exiting" },
 	/* The guest's CR3 and its TLB are not the CPU's; nor is CR3 while paging is off. */
@@ -92,6 +122,7 @@ static const struct {
 	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_ENABLE_EPT, "EPT" },
 	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_UNRESTRICTED_GUEST, "unrestricted guest" },
 	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_ENABLE_VPID, "VPID" },
+	{ VMX_PROC2, CHOSEN, SECONDARY_EXEC_ENABLE_PML, "page-modification logging" },
 	/* These instructions give #UD without; with INVLPG exiting INVPCID exits. */
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENABLE_RDTSCP, "RDTSCP" },
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENABLE_INVPCID, "INVPCID" },
@@ -170,6 +201,10 @@ static void read_ept(u64 cap)
 	 * which the tables that stand for no paging must not see.
 	 */
 	vmx_caps.ept_ad = cap & CAP_EPT_AD && vmx_caps.unrestricted;
+	if (pml && vmx_caps.ept_ad && may(VMX_PROC2, SECONDARY_EXEC_ENABLE_PML)) {
+		vmx_caps.pml = true;
+		vmx_caps.nested[VMX_PROC2] |= SECONDARY_EXEC_ENABLE_PML;
+	}
 }
 
 static void read_vpid(u64 cap)
@@ -180,6 +215,49 @@ static void read_vpid(u64 cap)
 	vmx_caps.vpid = true;
 	vmx_caps.invvpid_single = cap & CAP_INVVPID_SINGLE;
 	vmx_caps.invvpid_addr = cap & CAP_INVVPID_ADDRESS;
+}
+
+/* Each step needs the one before it (27.2.1.1). */
+static void read_apic(void)
+{
+	if (!tpr_shadow || !may(VMX_PROC, CPU_BASED_TPR_SHADOW)) {
+		vmx_caps.always[VMX_PROC] |= CPU_BASED_CR8_LOAD_EXITING |
+					     CPU_BASED_CR8_STORE_EXITING;
+		return;
+	}
+	vmx_caps.tpr_shadow = true;
+	vmx_caps.always[VMX_PROC] |= CPU_BASED_TPR_SHADOW;
+	vmx_caps.apic_access = flexpriority && vmx_caps.ept &&
+			       may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
+	vmx_caps.virtual_x2apic = may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
+	/* Reading requests and what is in service makes sense only where the CPU keeps them. */
+	vmx_caps.interrupt_delivery = apicv && may(VMX_PROC2, SECONDARY_EXEC_APIC_REGISTER_VIRT |
+						   SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY);
+}
+
+/* Nehalem and Westmere count at another rate than they say (errata AAK139, BA86 and others). */
+static bool timer_is_wrong(void)
+{
+	static const u8 models[] = { 0x1a, 0x1e, 0x1f, 0x25, 0x2c, 0x2e, 0x2f };
+	unsigned int i;
+
+	if (boot_cpu_data.x86 != 6)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(models); i++)
+		if (boot_cpu_data.x86_model == models[i])
+			return true;
+	return false;
+}
+
+static void read_timer(void)
+{
+	u64 misc;
+
+	if (!preemption_timer || !may(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER) || timer_is_wrong())
+		return;
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_caps.timer = true;
+	vmx_caps.timer_shift = misc & MISC_TIMER_SHIFT;
 }
 
 /* The first control that is missing, NULL if none is. */
@@ -239,6 +317,8 @@ static const char *read_caps(void)
 		rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, cap);
 	read_ept(cap);
 	read_vpid(cap);
+	read_apic();
+	read_timer();
 	return choose_controls();
 }
 
@@ -299,6 +379,51 @@ int vmx_probe(char *reason)
 	return 0;
 }
 
+/* What is there or not, what leaves it out, and what that comes to. */
+static const struct {
+	u32 cap;
+	const bool *has, *wanted;
+	const char *parameter, *without;
+} features[] = {
+	{ UMBRA_CAP_TPR_SHADOW, &vmx_caps.tpr_shadow, &tpr_shadow, "tpr_shadow",
+	  "MOV CR8 exits" },
+	{ UMBRA_CAP_APIC_ACCESS, &vmx_caps.apic_access, &flexpriority, "flexpriority",
+	  "accesses to the APIC in memory are executed in software" },
+	{ UMBRA_CAP_X2APIC_VIRTUAL, &vmx_caps.virtual_x2apic, &tpr_shadow, "tpr_shadow",
+	  "accesses to the APIC's MSRs exit" },
+	{ UMBRA_CAP_INTERRUPT_DELIVERY, &vmx_caps.interrupt_delivery, &apicv, "apicv",
+	  "every EOI exits, unless the guest knows better" },
+	{ UMBRA_CAP_DEADLINE_TIMER, &vmx_caps.timer, &preemption_timer, "preemption_timer",
+	  "a timer of the host's is used" },
+	{ UMBRA_CAP_DIRTY_LOGGING, &vmx_caps.pml, &pml, "pml",
+	  "the first write to each page faults" },
+};
+
+static u64 cap_feature(u32 cap, char *reason)
+{
+	const char *why = "the CPU has no such thing";
+	unsigned int i;
+
+	for (i = 0; features[i].cap != cap; i++)
+		if (i == ARRAY_SIZE(features) - 1)
+			return 0;
+	if (*features[i].has)
+		return 1;
+	if (!*features[i].wanted) {
+		snprintf(reason, UMBRA_REASON_LEN, "off by the module's parameter %s; %s",
+			 features[i].parameter, features[i].without);
+		return 0;
+	}
+	if (cap == UMBRA_CAP_APIC_ACCESS && !vmx_caps.ept)
+		why = "it needs EPT";
+	else if (cap == UMBRA_CAP_DEADLINE_TIMER && timer_is_wrong())
+		why = "that of this CPU does not keep time";
+	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !vmx_caps.tpr_shadow)
+		why = "it needs TPR shadow";
+	snprintf(reason, UMBRA_REASON_LEN, "%s; %s", why, features[i].without);
+	return 0;
+}
+
 /**
  * vmx_cap() - UMBRA_CHECK_CAP, what is VT-x's
  * @cap: enum umbra_cap_nr
@@ -331,6 +456,8 @@ u64 vmx_cap(u32 cap, char *reason)
 		missing = vpid ? "the CPU has no VPIDs; every entry and exit flushes the TLB" :
 				 "VPIDs are switched off by the module's parameter vpid";
 		break;
+	default:
+		return cap_feature(cap, reason);
 	}
 	if (!value && missing)
 		strscpy(reason, missing, UMBRA_REASON_LEN);
@@ -348,5 +475,6 @@ void vmx_nested_tables(struct umbra_nested_tables *tables)
 		.levels = vmx_caps.ept_levels,
 		.max_leaf = vmx_caps.ept_leaf,
 		.no_accessed = !vmx_caps.ept_ad,
+		.logs = vmx_caps.pml,
 	};
 }

@@ -19,8 +19,6 @@
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
 
-static struct page *msr_bitmap;
-
 /* A bit per tag; 0 is the host's. */
 static unsigned long *vpids;
 static DEFINE_SPINLOCK(vpid_lock);
@@ -32,20 +30,6 @@ static DEFINE_SPINLOCK(vpid_lock);
 #define INVVPID_ADDRESS	0
 #define INVVPID_SINGLE	1
 #define INVVPID_ALL	2
-
-static const struct {
-	u32 msr;
-	bool write;
-} passed_msrs[] = {
-	/* In the VMCS, */
-	{ MSR_FS_BASE, true }, { MSR_GS_BASE, true }, { MSR_IA32_SYSENTER_CS, true },
-	{ MSR_IA32_SYSENTER_ESP, true }, { MSR_IA32_SYSENTER_EIP, true },
-	/* read back when the vCPU leaves the CPU, */
-	{ MSR_KERNEL_GS_BASE, true },
-	/* and written through us only. */
-	{ MSR_STAR, false }, { MSR_LSTAR, false }, { MSR_CSTAR, false },
-	{ MSR_SYSCALL_MASK, false },
-};
 
 static void flush_ept(unsigned long type, u64 eptp)
 {
@@ -120,17 +104,6 @@ void vmx_write_failed(unsigned long field, u64 value)
 			   vmcs_read(VM_INSTRUCTION_ERROR));
 }
 
-/* Reads of 0 to 0x1fff, of 0xc0000000 to 0xc0001fff, then the same for writes (25.6.9). */
-static void pass_msr(u8 *map, u32 msr, bool write)
-{
-	unsigned int range = msr >= 0xc0000000 ? 1024 : 0;
-	unsigned int bit = msr & 0x1fff;
-
-	__clear_bit(bit, (unsigned long *)(map + range));
-	if (write)
-		__clear_bit(bit, (unsigned long *)(map + 2048 + range));
-}
-
 /**
  * vmx_setup() - what all CPUs and VMs need, once, at module load
  *
@@ -140,21 +113,15 @@ static void pass_msr(u8 *map, u32 msr, bool write)
  */
 int vmx_setup(void)
 {
-	unsigned int cpu, i;
-	u8 *map;
+	unsigned int cpu;
 
 	vmx_run_init();
 	if (vmx_real_setup())
 		return -ENOMEM;
 	vpids = bitmap_zalloc(NR_VPIDS, GFP_KERNEL);
-	msr_bitmap = alloc_page(GFP_KERNEL);
-	if (!vpids || !msr_bitmap)
+	if (!vpids || vmx_msr_setup() || vmx_apic_setup())
 		goto err;
 	__set_bit(0, vpids);
-	map = page_address(msr_bitmap);
-	memset(map, 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(passed_msrs); i++)
-		pass_msr(map, passed_msrs[i].msr, passed_msrs[i].write);
 
 	for_each_possible_cpu(cpu) {
 		struct vmx_cpu *c = &per_cpu(vmx_cpu, cpu);
@@ -187,21 +154,10 @@ void vmx_teardown(void)
 		c->region = NULL;
 	}
 	vmx_real_teardown();
-	if (msr_bitmap)
-		__free_page(msr_bitmap);
-	msr_bitmap = NULL;
+	vmx_apic_teardown();
+	vmx_msr_teardown();
 	bitmap_free(vpids);
 	vpids = NULL;
-}
-
-/**
- * vmx_msr_bitmap() - address of the MSR bitmap
- *
- * Return: its physical address.
- */
-u64 vmx_msr_bitmap(void)
-{
-	return page_to_phys(msr_bitmap);
 }
 
 /* The firmware has left it open: switch it on, and lock it, as the CPU demands (24.7). */

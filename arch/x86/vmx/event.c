@@ -235,7 +235,7 @@ static void take_back(struct umbra_vcpu *vcpu, u32 info)
 
 static bool unblocked_nmi(struct vmx_vcpu *vmx, u32 row)
 {
-	if (row == EXIT_REASON_EPT_VIOLATION)
+	if (row == EXIT_REASON_EPT_VIOLATION || row == EXIT_REASON_PML_FULL)
 		return vmx_qualification(vmx) & QUAL_UNBLOCKED_NMI;
 	return vmx->intr_info & INFO_UNBLOCKED_NMI;
 }
@@ -272,7 +272,9 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 	case VMX_ROW_DB ... VMX_ROW_PF:
 	case EXIT_REASON_EPT_VIOLATION:
 	case EXIT_REASON_EPT_MISCONFIG:
+	case EXIT_REASON_PML_FULL:
 	case EXIT_REASON_TASK_SWITCH:
+	case EXIT_REASON_APIC_ACCESS:
 		break;
 	default:
 		return;
@@ -280,7 +282,8 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 	info = vmcs_read(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
 		take_back(vcpu, info);
-	else if (arch->exit_reason != VMX_ROW_DB && arch->exit_reason != EXIT_REASON_TASK_SWITCH)
+	else if (arch->exit_reason != VMX_ROW_DB && arch->exit_reason != EXIT_REASON_TASK_SWITCH &&
+		 arch->exit_reason != EXIT_REASON_APIC_ACCESS)
 		block_nmi_again(vmx, arch->exit_reason);
 }
 

@@ -166,6 +166,8 @@ static int exit_ept_violation(struct umbra_vcpu *vcpu)
 	/* The CPU reads the tables that stand for no paging. */
 	if ((q & EPT_TRANSLATED) != EPT_TRANSLATED && vmx_map_identity(vcpu, gpa, &ret))
 		return ret;
+	if (vmx_map_apic(vcpu, gpa, &ret))
+		return ret;
 	return umbra_exit_fault(vcpu, gpa, ept_error(q));
 }
 
@@ -235,13 +237,19 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
 	[EXIT_REASON_MWAIT_INSTRUCTION]		= { umbra_exit_ud, "mwait" },
 	[EXIT_REASON_MONITOR_INSTRUCTION]	= { umbra_exit_ud, "monitor" },
 	[EXIT_REASON_PAUSE_INSTRUCTION]		= { exit_pause, "pause" },
+	[EXIT_REASON_TPR_BELOW_THRESHOLD]	= { vmx_exit_tpr, "tpr_threshold" },
+	[EXIT_REASON_APIC_ACCESS]		= { vmx_exit_apic_access, "apic_access" },
+	[EXIT_REASON_EOI_INDUCED]		= { vmx_exit_eoi, "eoi" },
 	[EXIT_REASON_EPT_VIOLATION]		= { exit_ept_violation, "ept_violation" },
 	[EXIT_REASON_EPT_MISCONFIG]		= { NULL, "ept_misconfig" },
 	[EXIT_REASON_INVEPT]			= { umbra_exit_ud, "invept" },
+	[EXIT_REASON_PREEMPTION_TIMER]		= { umbra_exit_host, "timer" },
 	[EXIT_REASON_INVVPID]			= { umbra_exit_ud, "invvpid" },
 	[EXIT_REASON_WBINVD]			= { skip, "wbinvd" },
 	[EXIT_REASON_XSETBV]			= { exit_xsetbv, "xsetbv" },
 	[EXIT_REASON_INVPCID]			= { exit_invpcid, "invpcid" },
+	[EXIT_REASON_APIC_WRITE]		= { vmx_exit_apic_write, "apic_write" },
+	[EXIT_REASON_PML_FULL]			= { umbra_exit_host, "pml_full" },
 	[EXIT_REASON_VMFUNC]			= { umbra_exit_ud, "vmfunc" },
 	[VMX_ROW_DB]				= { vmx_exit_debug, "db" },
 	[VMX_ROW_AC]				= { umbra_exit_ac, "ac" },
@@ -344,6 +352,9 @@ bool vmx_fast_exit(struct umbra_vcpu *vcpu)
 		return fast_cr(vcpu);
 	case EXIT_REASON_INVLPG:
 		return fast_invlpg(vcpu);
+	case EXIT_REASON_PREEMPTION_TIMER:
+		umbra_lapic_timer_reached(vcpu->arch.lapic);
+		return true;
 	default:
 		return false;
 	}
@@ -390,4 +401,7 @@ const struct umbra_backend umbra_vmx_backend = {
 	.inject = vmx_inject,
 	.open_window = vmx_open_window,
 	.cancel_injection = vmx_cancel_injection,
+	.update_apic = vmx_update_apic,
+	.update_interrupts = vmx_update_interrupts,
+	.set_deadline = vmx_set_deadline,
 };

@@ -245,8 +245,12 @@ bool vmx_can_enter(struct umbra_vcpu *vcpu)
 	unsigned int i;
 
 	if (vmx->recheck) {
+		bool fits = choose_mode(vcpu);
+
 		vmx->recheck = false;
-		if (choose_mode(vcpu))
+		if (vmx->apic_page)
+			vmx_update_apic(vcpu);
+		if (fits)
 			return true;
 	}
 	if (vmx->mode != VMX_SOFTWARE)

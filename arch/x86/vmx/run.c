@@ -313,6 +313,38 @@ static void save_guest_cr3(struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
 	}
 }
 
+/**
+ * vmx_set_deadline() - end the guest's turn at a certain time
+ * @vcpu: the vCPU
+ * @tsc: guest TSC; 0: no more
+ *
+ * Return: false if the CPU cannot.
+ */
+bool vmx_set_deadline(struct umbra_vcpu *vcpu, u64 tsc)
+{
+	if (!vmx_caps.timer)
+		return false;
+	to_vmx(vcpu)->deadline = tsc;
+	return true;
+}
+
+/* The timer begins to count at the entry, and ends the guest's turn at once if it is zero. */
+static void load_timer(const struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
+{
+	u64 now, left = 0;
+
+	if (!vmx->deadline != !vmx->timed) {
+		vmx->timed = vmx->deadline;
+		vmx_set_control(vmx, VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER, vmx->timed);
+	}
+	if (!vmx->timed)
+		return;
+	now = rdtsc() + arch->tsc_offset;
+	if (now < vmx->deadline)
+		left = (vmx->deadline - now) >> vmx_caps.timer_shift;
+	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, left, U32_MAX));
+}
+
 static void load_breakpoints(const struct umbra_vcpu *vcpu)
 {
 	umbra_load_breakpoints(vcpu);
@@ -401,6 +433,8 @@ void vmx_run(struct umbra_vcpu *vcpu)
 		vmx->host_cr4 = value;
 		vmcs_write(HOST_CR4, value);
 	}
+	if (vmx->deadline || vmx->timed)
+		load_timer(arch, vmx);
 	if (unlikely(arch->cr2 != native_read_cr2()))
 		native_write_cr2(arch->cr2);
 	if (unlikely(arch->dr7 & DR7_ENABLED || vmx->debug_passed))
@@ -422,6 +456,8 @@ void vmx_run(struct umbra_vcpu *vcpu)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 
 	vmx->cached = 0;
+	if (unlikely(vmx->logging))
+		vmx_pml_drain(vcpu);
 	if (unlikely(failure)) {
 		entry_failed(vcpu, failure);
 		return;

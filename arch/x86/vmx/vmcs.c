@@ -45,15 +45,20 @@ int vmx_vcpu_create(struct umbra_vcpu *vcpu)
 		if (!vmx->lists)
 			goto err_page;
 	}
+	vcpu->arch.backend = vmx;
+	if (vmx_apic_create(vcpu) || vmx_pml_create(vcpu))
+		goto err_lists;
 	vmx->vmcs = page_address(page);
 	vmx->vmcs_pa = page_to_phys(page);
 	*(u32 *)vmx->vmcs = vmx_caps.revision;
 	vmx->cpu = -1;
 	vmx->vpid = vmx_vpid_alloc();
 	vmx->unrestricted = vmx_nested(vcpu) && vmx_caps.unrestricted;
-	vcpu->arch.backend = vmx;
 	return 0;
 
+err_lists:
+	vmx_apic_free(vmx);
+	free_page((unsigned long)vmx->lists);
 err_page:
 	__free_page(page);
 err:
@@ -71,6 +76,8 @@ void vmx_vcpu_free(struct umbra_vcpu *vcpu)
 
 	vmx_clear(vmx);
 	vmx_vpid_free(vmx->vpid);
+	vmx_pml_free(vmx);
+	vmx_apic_free(vmx);
 	free_page((unsigned long)vmx->lists);
 	free_page((unsigned long)vmx->vmcs);
 	kfree(vmx);
@@ -128,7 +135,8 @@ void vmx_init_vmcs(struct umbra_vcpu *vcpu)
 	init_controls(vcpu);
 	init_host();
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
-	vmcs_write(MSR_BITMAP, vmx_msr_bitmap());
+	vmx_init_apic(vcpu);
+	vmx_init_pml(vmx);
 	vmx_write_exception_bitmap(vcpu);
 	/* Every page fault, whatever its error code. */
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
@@ -432,6 +440,7 @@ void vmx_load_root(struct umbra_vcpu *vcpu, u64 root)
 		root |= EPTP_WRITE_BACK | EPTP_LEVELS(vmx_caps.ept_levels) |
 			(vmx_caps.ept_ad ? EPTP_AD : 0);
 		vmcs_write(EPT_POINTER, root);
+		vmx_pml_update(vcpu);
 	} else {
 		vmcs_write(GUEST_CR3, root);
 	}

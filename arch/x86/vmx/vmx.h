@@ -58,6 +58,15 @@ enum vmx_word {
  * @vpid: translations are tagged
  * @invvpid_addr: one address can be flushed
  * @invvpid_single: one VPID can be flushed
+ * @pml: the CPU notes pages that are written in a buffer
+ * @tpr_shadow: the guest's task priority is in a page of APIC registers
+ * @apic_access: ... and in xAPIC mode it is accessed instead of a page that the guest
+ *	has at the APIC's address
+ * @virtual_x2apic: ... and in x2APIC mode it gets there by MSR
+ * @interrupt_delivery: the CPU reads that page for the guest, and delivers
+ *	interrupts and takes EOIs by itself
+ * @timer: the guest's turn can be ended by the VMX-preemption timer, which counts
+ * @timer_shift: ... the TSC's ticks, divided by two to the power of this
  * @load_efer: EFER is switched by the CPU, without a list
  * @cr0_must: bits that CR0 must have set
  * @cr0_may: bits that CR0 may have set
@@ -80,6 +89,13 @@ struct vmx_caps {
 	bool vpid;
 	bool invvpid_addr;
 	bool invvpid_single;
+	bool pml;
+	bool tpr_shadow;
+	bool apic_access;
+	bool virtual_x2apic;
+	bool interrupt_delivery;
+	bool timer;
+	u8 timer_shift;
 	bool load_efer;
 	u64 cr0_must, cr0_may, cr4_must, cr4_may;
 };
@@ -99,6 +115,14 @@ struct vmx_cpu {
 };
 
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpu);
+
+/* What of the local APIC's MSRs the guest has without exits. */
+enum vmx_msr_map {
+	VMX_MSRS_NO_APIC,
+	VMX_MSRS_TPR,		/* task priority */
+	VMX_MSRS_X2APIC,	/* all that the CPU reads, and what it writes, too */
+	VMX_NR_MSR_MAPS
+};
 
 /* Bits of vmx_vcpu.cached: fields that have been read since the last exit. */
 enum {
@@ -173,6 +197,12 @@ struct vmx_msr_lists {
  * @kernel_gs_base: the guest's, while not in the CPU
  * @syscall_msrs: the guest's, while not in the CPU
  * @pat: the guest's IA32_PAT, which never gets into the CPU
+ * @apic_page: registers of the local APIC that the CPU uses; NULL: none
+ * @tpr_threshold, @eoi_exits: what the VMCS holds
+ * @deadline: guest TSC at which the guest is to exit, 0: none
+ * @timed: the VMX-preemption timer is on
+ * @pml_page: addresses of pages that were written, noted by the CPU; NULL: none
+ * @logging: some memory has a dirty log, so there may be addresses
  * @lists: EFER of guest and host, NULL where the CPU switches it by itself
  */
 struct vmx_vcpu {
@@ -214,6 +244,13 @@ struct vmx_vcpu {
 	u64 kernel_gs_base;
 	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];
 	u64 pat;
+	void *apic_page;
+	u32 tpr_threshold;
+	u64 eoi_exits[UMBRA_NR_VECTORS / 64];
+	u64 deadline;
+	bool timed;
+	u64 *pml_page;
+	bool logging;
 	struct vmx_msr_lists *lists;
 };
 
@@ -317,7 +354,6 @@ int vmx_setup(void);
 void vmx_teardown(void);
 int vmx_cpu_enable(void);
 void vmx_cpu_disable(void);
-u64 vmx_msr_bitmap(void);
 void vmx_make_current(struct vmx_vcpu *vmx);
 void vmx_clear(struct vmx_vcpu *vmx);
 u16 vmx_vpid_alloc(void);
@@ -325,6 +361,32 @@ void vmx_vpid_free(u16 vpid);
 void vmx_flush_all(void);
 void vmx_flush_vcpu(const struct vmx_vcpu *vmx, bool nested);
 bool vmx_flush_address(const struct vmx_vcpu *vmx, u64 gva);
+
+/* msrmap.c */
+int vmx_msr_setup(void);
+void vmx_msr_teardown(void);
+u64 vmx_msr_bitmap(enum vmx_msr_map kind);
+
+/* apic.c */
+int vmx_apic_setup(void);
+void vmx_apic_teardown(void);
+int vmx_apic_create(struct umbra_vcpu *vcpu);
+void vmx_apic_free(struct vmx_vcpu *vmx);
+void vmx_init_apic(struct umbra_vcpu *vcpu);
+void vmx_update_apic(struct umbra_vcpu *vcpu);
+void vmx_update_interrupts(struct umbra_vcpu *vcpu, int requested, int serviced);
+int vmx_exit_tpr(struct umbra_vcpu *vcpu);
+int vmx_exit_eoi(struct umbra_vcpu *vcpu);
+int vmx_exit_apic_write(struct umbra_vcpu *vcpu);
+int vmx_exit_apic_access(struct umbra_vcpu *vcpu);
+bool vmx_map_apic(struct umbra_vcpu *vcpu, u64 gpa, int *ret);
+
+/* pml.c */
+int vmx_pml_create(struct umbra_vcpu *vcpu);
+void vmx_pml_free(struct vmx_vcpu *vmx);
+void vmx_init_pml(struct vmx_vcpu *vmx);
+void vmx_pml_update(struct umbra_vcpu *vcpu);
+void vmx_pml_drain(struct umbra_vcpu *vcpu);
 
 /* vmcs.c */
 int vmx_vcpu_create(struct umbra_vcpu *vcpu);
@@ -382,6 +444,7 @@ void vmx_run_init(void);
 void vmx_vcpu_load(struct umbra_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct umbra_vcpu *vcpu);
 void vmx_run(struct umbra_vcpu *vcpu);
+bool vmx_set_deadline(struct umbra_vcpu *vcpu, u64 tsc);
 void vmx_flush_tlb(struct umbra_vcpu *vcpu);
 void vmx_flush_gva(struct umbra_vcpu *vcpu, u64 gva);
 
