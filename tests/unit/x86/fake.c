@@ -89,7 +89,32 @@ static void set_tsc_offset(struct umbra_vcpu *vcpu, u64 offset)
 {
 }
 
-static const struct umbra_backend backend = { .set_tsc_offset = set_tsc_offset };
+struct fake_apic fake_apic;
+
+static void update_apic(struct umbra_vcpu *vcpu)
+{
+	umbra_lapic_set_delivery(vcpu, fake_apic.delivers &&
+				 (fake_apic.in_xapic || umbra_lapic_get_base(vcpu) & X2APIC_ENABLE));
+}
+
+static void update_interrupts(struct umbra_vcpu *vcpu, int requested, int serviced)
+{
+	fake_apic.requested = requested;
+	fake_apic.serviced = serviced;
+}
+
+static bool set_deadline(struct umbra_vcpu *vcpu, u64 tsc)
+{
+	fake_apic.deadline = tsc;
+	return fake_apic.has_timer;
+}
+
+static const struct umbra_backend backend = {
+	.set_tsc_offset = set_tsc_offset,
+	.update_apic = update_apic,
+	.update_interrupts = update_interrupts,
+	.set_deadline = set_deadline,
+};
 const struct umbra_backend *umbra_backend = &backend;
 
 void umbra_vcpu_kick(struct umbra_vcpu *vcpu)

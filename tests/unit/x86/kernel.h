@@ -53,6 +53,11 @@ typedef int64_t s64;
 #define smp_load_acquire(p)	(*(p))
 #define smp_mb__before_atomic()	do { } while (0)
 
+static inline unsigned long __ffs(unsigned long x)
+{
+	return __builtin_ctzl(x);
+}
+
 static inline unsigned long __fls(unsigned long x)
 {
 	return 63 - __builtin_clzl(x);
@@ -93,6 +98,8 @@ static inline bool test_and_clear_bit(long n, volatile unsigned long *map)
 #define __clear_bit	clear_bit
 #define assign_bit(n, map, value)	((value) ? set_bit(n, map) : clear_bit(n, map))
 #define bitmap_zero(map, n)	memset(map, 0, BITS_TO_LONGS(n) * sizeof(long))
+
+#define xchg(p, v)	__atomic_exchange_n(p, v, __ATOMIC_RELAXED)
 
 typedef struct { int counter; } atomic_t;
 

@@ -12,6 +12,7 @@ static struct umbra_vcpu *cpu;
 static int setup(void **state)
 {
 	fake_unstable = false;
+	fake_apic = (struct fake_apic) { 0 };
 	vm = fake_vm(1);
 	cpu = vm->vcpu[0];
 	wr(cpu, APIC_TDCR, 0xb);
@@ -201,13 +202,88 @@ static void deadline_follows_tsc(void **state)
 	assert_true(fired());
 }
 
+/* The CPU in the guest notices deadlines, as soon as it is entered. */
+static bool reached(void)
+{
+	if (fake_apic.deadline && umbra_guest_tsc(cpu) >= fake_apic.deadline)
+		umbra_lapic_timer_reached(cpu->arch.lapic);
+	return fired();
+}
+
+static void deadline_in_cpu(void **state)
+{
+	u64 now = umbra_guest_tsc(cpu), value;
+
+	fake_apic.has_timer = true;
+	wr(cpu, APIC_LVTT, VECTOR | DEADLINE);
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, now + 2000000);
+	assert_int_equal(fake_apic.deadline, now + 2000000);
+	assert_false(hrtimer_active(&cpu->arch.lapic->timer));
+	/* Too early, as the timer counts only so far. */
+	umbra_lapic_timer_reached(cpu->arch.lapic);
+	assert_false(fired());
+	fake_advance(999999);
+	assert_false(reached());
+	fake_advance(2);
+	rdmsr(cpu, MSR_IA32_TSC_DEADLINE, &value);
+	assert_int_equal(value, now + 2000000);
+	assert_true(reached());
+	assert_int_equal(fake_apic.deadline, 0);
+	rdmsr(cpu, MSR_IA32_TSC_DEADLINE, &value);
+	assert_int_equal(value, 0);
+	assert_false(reached());
+
+	/* One that has passed is not left to the CPU, and any other can be taken back. */
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, 1);
+	assert_true(fired());
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, 0);
+	assert_int_equal(fake_apic.deadline, 0);
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
+	wr(cpu, APIC_LVTT, VECTOR);
+	assert_int_equal(fake_apic.deadline, 0);
+	fake_advance(2000000);
+	assert_false(fired());
+}
+
+/* Asleep it is a timer's, and so it stays until the guest sets another one. */
+static void deadline_asleep(void **state)
+{
+	fake_apic.has_timer = true;
+	wr(cpu, APIC_LVTT, VECTOR | DEADLINE);
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
+	fake_advance(400000);
+	umbra_lapic_timer_sleep(cpu->arch.lapic);
+	assert_int_equal(fake_apic.deadline, 0);
+	umbra_lapic_timer_sleep(cpu->arch.lapic);
+	fake_advance(599999);
+	assert_false(fired());
+	fake_advance(2);
+	assert_true(fired());
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
+	assert_int_not_equal(fake_apic.deadline, 0);
+	fake_advance(1000001);
+	assert_false(fired());
+	/* Past already when it goes to sleep. */
+	umbra_lapic_timer_sleep(cpu->arch.lapic);
+	fake_advance(1);
+	assert_true(fired());
+	/* The TSC is set: the CPU is given the deadline anew, or it has passed. */
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
+	umbra_clock_adjust_tsc(cpu, 1000000);
+	assert_false(reached());
+	umbra_clock_adjust_tsc(cpu, 1000000);
+	assert_true(reached());
+	assert_int_equal(fake_apic.deadline, 0);
+}
+
 int main(void)
 {
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(divisors), TEST(one_shot), TEST(periodic), TEST(tiny_period),
 		TEST(divide_while_running), TEST(deadline), TEST(distant_deadline),
-		TEST(deadline_follows_tsc),
+		TEST(deadline_follows_tsc), TEST(deadline_in_cpu), TEST(deadline_asleep),
 	};
 
 	return cmocka_run_group_tests_name("timer", tests, NULL, NULL);

@@ -26,6 +26,7 @@ struct umbra_vcpu {
 	unsigned long requests;
 	unsigned int kicks;
 	struct {
+		u8 mp_state;
 		u64 gpr[16];
 		u64 cr4, efer, xcr0;
 		u8 sipi_vector;
@@ -52,6 +53,9 @@ struct umbra_vm {
 
 struct umbra_backend {
 	void (*set_tsc_offset)(struct umbra_vcpu *vcpu, u64 offset);
+	void (*update_apic)(struct umbra_vcpu *vcpu);
+	void (*update_interrupts)(struct umbra_vcpu *vcpu, int requested, int serviced);
+	bool (*set_deadline)(struct umbra_vcpu *vcpu, u64 tsc);
 };
 
 extern const struct umbra_backend *umbra_backend;
@@ -72,5 +76,18 @@ struct umbra_vm *fake_vm(unsigned int vcpus);
 void fake_free(struct umbra_vm *vm);
 void fake_advance(u64 ns);
 extern u8 fake_memory[4096];
+
+/*
+ * What the fake CPU was told of interrupts and deadlines, and whether it delivers
+ * and ends the guest's turn by itself.
+ */
+struct fake_apic {
+	bool delivers, in_xapic;
+	int requested, serviced;
+	bool has_timer;
+	u64 deadline;
+};
+
+extern struct fake_apic fake_apic;
 
 #endif

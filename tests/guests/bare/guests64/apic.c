@@ -186,6 +186,41 @@ static void test_tpr(void)
 	apic_write(APIC_TPR, 0);
 }
 
+/* The same by CR8, which is its upper half: priorities go up and down without a break. */
+static void test_cr8(void)
+{
+	int i;
+
+	set_up();
+	apic_write(APIC_TPR, 0x35);
+	check_eq(read_cr8(), 3, "CR8");
+	for (i = 15; i >= 0; i--) {
+		write_cr8(i);
+		check_eq(apic_read(APIC_TPR), i << 4, "TPR after MOV to CR8");
+	}
+	for (i = 4; i < 8; i++)
+		apic_self_ipi(i << 4 | 1);
+	write_cr8(8);
+	for (i = 7; i >= 4; i--) {
+		irq_on();
+		check_eq(orders, 7 - i, "interrupts before CR8 went down");
+		write_cr8(i - 1);
+		/* The one that is let through is taken at once. */
+		check_eq(orders, 8 - i, "interrupts after CR8 went down");
+		check_eq(order[7 - i], i << 4 | 1, "vector");
+		irq_off();
+	}
+	write_cr8(0);
+	check_eq(read_cr8(), 0, "CR8 at the end");
+}
+
+static void test_cr8_reserved(void)
+{
+	known_on_tcg("MOV to CR8 takes any value");
+	EXPECT_TRAP_ERR(VEC_GP, 0, write_cr8(0x10));
+	write_cr8(0);
+}
+
 static void test_logical(void)
 {
 	u32 id = apic_id();
@@ -539,6 +574,23 @@ static void test_rtc(void)
 
 #define SERIAL_PIN 4
 
+static bool enter_x2apic(u64 base)
+{
+	if (!HAS_X2APIC) {
+		skip("no x2APIC");
+		return false;
+	}
+	wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
+	return true;
+}
+
+static void leave_x2apic(u64 base)
+{
+	wrmsr(MSR_APIC_BASE, base & ~(u64)(APIC_BASE_ON | APIC_BASE_X2));
+	wrmsr(MSR_APIC_BASE, base);
+	apic_enable();
+}
+
 static void test_ioapic_edge(void)
 {
 	int pins, i;
@@ -607,6 +659,44 @@ static void test_ioapic_level(void)
 	set_handler(0x52, counting);
 }
 
+/* What was seen of the APIC in memory, by MSRs. */
+static void test_x2apic_interrupts(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	if (!enter_x2apic(base))
+		return;
+	test_self_ipi();
+	test_irr_isr();
+	test_tpr();
+	test_cr8();
+	test_errors();
+	leave_x2apic(base);
+}
+
+static void test_x2apic_timer(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	if (!enter_x2apic(base))
+		return;
+	test_timer_count();
+	test_timer_one_shot();
+	test_timer_halt();
+	test_deadline();
+	leave_x2apic(base);
+}
+
+static void test_x2apic_level(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	if (!enter_x2apic(base))
+		return;
+	test_ioapic_level();
+	leave_x2apic(base);
+}
+
 GUEST("apic",
 	{ "identity", test_identity },
 	{ "registers", test_registers },
@@ -614,6 +704,8 @@ GUEST("apic",
 	{ "self-ipi", test_self_ipi },
 	{ "irr-isr", test_irr_isr },
 	{ "tpr", test_tpr },
+	{ "cr8", test_cr8 },
+	{ "cr8-reserved", test_cr8_reserved },
 	{ "logical", test_logical },
 	{ "errors", test_errors },
 	{ "timer-count", test_timer_count },
@@ -628,5 +720,8 @@ GUEST("apic",
 	{ "rtc", test_rtc },
 	{ "ioapic-edge", test_ioapic_edge },
 	{ "ioapic-level", test_ioapic_level },
+	{ "x2apic-interrupts", test_x2apic_interrupts },
+	{ "x2apic-timer", test_x2apic_timer },
+	{ "x2apic-level", test_x2apic_level },
 	/* The last one: on some machines there is no APIC afterwards. */
 	{ "global-disable", test_global_disable });

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Dirty logs: a guest of a few bytes reads and writes memory, and the log has
+ * exactly the pages it wrote. Then it writes all over the place while its memory is
+ * copied page by page as the log says, as for moving a guest that runs: in the end
+ * the copy is the same as the memory.
+ *
+ *	dirtylog nested|shadow [SEED]
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <umbra/umbra.h>
+
+#define PAGE		4096
+#define CODE		0x1000
+#define CODE_MEMORY	0x10000
+#define BASE		0x800000	/* of the memory with a log */
+#define PAGES		2048
+#define SLOT		1
+#define WORDS		(PAGES / 64)
+#define STORES		300000		/* while it is copied */
+
+/* 16-bit code with DS of 4 GiB at BASE; ESI counts down, then it exits to port 1. */
+#define END(n)		0x66, 0x4e, 0x75, (uint8_t)-((n) + 4), 0xe6, 0x01
+#define NEXT_PAGE	0x66, 0x01, 0xd7			/* add %edx, %edi */
+
+static const uint8_t reads[] = { 0x67, 0x8a, 0x07, NEXT_PAGE, END(6) };	/* mov (%edi), %al */
+static const uint8_t writes[] = { 0x67, 0x88, 0x07, NEXT_PAGE, END(6) };	/* mov %al, (%edi) */
+static const uint8_t scatters[] = {
+	0x66, 0x69, 0xd2, 0x0d, 0x66, 0x19, 0x00,	/* imul $0x19660d, %edx, %edx */
+	0x66, 0x81, 0xc2, 0x5f, 0xf3, 0x6e, 0x3c,	/* add $0x3c6ef35f, %edx */
+	0x66, 0x89, 0xd7,				/* mov %edx, %edi */
+	0x66, 0xc1, 0xef, 0x09,				/* shr $9, %edi */
+	0x66, 0x81, 0xe7, 0xfc, 0xff, 0x7f, 0x00,	/* and $0x7ffffc, %edi */
+	0x67, 0x66, 0x89, 0x17,				/* mov %edx, (%edi) */
+	END(32)
+};
+
+static int vm, vcpu;
+static volatile struct umbra_run *run;
+static uint8_t *code, *ram;
+static uint64_t seed = 1;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "dirtylog: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint32_t rnd(uint32_t n)
+{
+	seed = seed * 6364136223846793005 + 1442695040888963407;
+	return (seed >> 33) % n;
+}
+
+/* Runs @program to its end: @count rounds, from page @first on, every @step pages. */
+static void go(const uint8_t *program, size_t size, uint32_t count, uint32_t first, uint32_t step)
+{
+	struct umbra_state st = { .groups = UMBRA_STATE_REGS | UMBRA_STATE_SREGS };
+
+	memcpy(code + CODE, program, size);
+	if (ioctl(vcpu, UMBRA_GET_STATE, &st))
+		die("UMBRA_GET_STATE");
+	st.sregs.seg[UMBRA_CS].base = 0;
+	st.sregs.seg[UMBRA_CS].selector = 0;
+	st.sregs.seg[UMBRA_DS].base = BASE;
+	st.sregs.seg[UMBRA_DS].limit = 0xffffffff;
+	memset(&st.regs, 0, sizeof(st.regs));
+	st.regs.rip = CODE;
+	st.regs.rflags = 2;
+	st.regs.gpr[UMBRA_RSI] = count;
+	st.regs.gpr[UMBRA_RDI] = first * PAGE;
+	st.regs.gpr[UMBRA_RDX] = step * PAGE;
+	if (ioctl(vcpu, UMBRA_SET_STATE, &st))
+		die("UMBRA_SET_STATE");
+	while (ioctl(vcpu, UMBRA_RUN, 0))
+		if (errno != EINTR)
+			die("UMBRA_RUN");
+	if (run->exit_reason != UMBRA_EXIT_IO || run->io.port != 1) {
+		fprintf(stderr, "dirtylog: exit reason %u\n", run->exit_reason);
+		exit(1);
+	}
+}
+
+static void get_log(uint64_t *bits)
+{
+	struct umbra_dirty_log log = {
+		.slot = SLOT,
+		.bitmap = (uintptr_t)bits,
+		.size = WORDS * sizeof(*bits),
+	};
+
+	if (ioctl(vm, UMBRA_GET_DIRTY_LOG, &log))
+		die("UMBRA_GET_DIRTY_LOG");
+}
+
+static bool is_set(const uint64_t *bits, unsigned int page)
+{
+	return bits[page / 64] >> page % 64 & 1;
+}
+
+/* The log has every @step-th page from @first on, @count of them, and no other. */
+static void expect(const char *what, uint32_t count, uint32_t first, uint32_t step)
+{
+	uint64_t bits[WORDS], wanted[WORDS] = {};
+	uint32_t i, page;
+
+	get_log(bits);
+	for (i = 0, page = first; i < count; i++, page += step)
+		wanted[page / 64] |= 1ULL << page % 64;
+	for (i = 0; i < PAGES; i++) {
+		if (is_set(bits, i) == is_set(wanted, i))
+			continue;
+		fprintf(stderr, "dirtylog: %s: page %u is %s the log\n", what, i,
+			is_set(bits, i) ? "in" : "not in");
+		exit(1);
+	}
+}
+
+static void exact(void)
+{
+	uint32_t first, step, count;
+	int i;
+
+	go(reads, sizeof(reads), PAGES, 0, 1);
+	expect("only read", 0, 0, 1);
+	go(writes, sizeof(writes), PAGES / 2, 1, 2);
+	expect("first writes", PAGES / 2, 1, 2);
+	expect("no more writes", 0, 0, 1);
+	go(reads, sizeof(reads), PAGES, 0, 1);
+	expect("read again", 0, 0, 1);
+	go(writes, sizeof(writes), PAGES / 2, 1, 2);
+	go(writes, sizeof(writes), PAGES / 4, 1, 4);
+	expect("written twice", PAGES / 2, 1, 2);
+	go(writes, sizeof(writes), PAGES, 0, 1);
+	expect("all", PAGES, 0, 1);
+	/* Pages that have gone, and come back when they are written. */
+	if (madvise(ram, PAGES * PAGE / 2, MADV_DONTNEED))
+		die("madvise");
+	expect("gone", 0, 0, 1);
+	for (i = 0; i < 20; i++) {
+		first = rnd(PAGES);
+		step = 1 + rnd(40);
+		count = 1 + rnd((PAGES - first - 1) / step + 1);
+		go(writes, sizeof(writes), count, first, step);
+		expect("some", count, first, step);
+	}
+	printf("exact\n");
+}
+
+static volatile bool done;
+
+static void *scatter(void *arg)
+{
+	(void)arg;
+	go(scatters, sizeof(scatters), STORES, 0, 0);
+	done = true;
+	return NULL;
+}
+
+static unsigned long copy_logged(uint8_t *copy)
+{
+	uint64_t bits[WORDS];
+	unsigned long n = 0;
+	unsigned int i;
+
+	get_log(bits);
+	for (i = 0; i < PAGES; i++) {
+		if (!is_set(bits, i))
+			continue;
+		memcpy(copy + i * PAGE, ram + i * PAGE, PAGE);
+		n++;
+	}
+	return n;
+}
+
+static void copied(void)
+{
+	uint8_t *copy = malloc(PAGES * PAGE);
+	unsigned long rounds = 0, pages = 0;
+	pthread_t thread;
+	unsigned int i;
+
+	if (!copy)
+		die("malloc");
+	copy_logged(copy);
+	memcpy(copy, ram, PAGES * PAGE);
+	if (pthread_create(&thread, NULL, scatter, NULL))
+		die("pthread_create");
+	while (!done) {
+		pages += copy_logged(copy);
+		rounds++;
+		usleep(1000 + rnd(3000));
+	}
+	pthread_join(thread, NULL);
+	pages += copy_logged(copy);
+	for (i = 0; i < PAGES; i++) {
+		if (!memcmp(copy + i * PAGE, ram + i * PAGE, PAGE))
+			continue;
+		fprintf(stderr, "dirtylog: page %u differs from its copy\n", i);
+		exit(1);
+	}
+	if (!rounds || !pages) {
+		fprintf(stderr, "dirtylog: nothing was copied while the guest ran\n");
+		exit(1);
+	}
+	free(copy);
+	printf("copied %lu pages in %lu rounds\n", pages, rounds);
+}
+
+static uint8_t *add_memory(uint32_t slot, uint64_t gpa, uint64_t size, uint32_t flags)
+{
+	struct umbra_memory memory = { .slot = slot, .flags = flags, .gpa = gpa, .size = size };
+	void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED)
+		die("mmap");
+	memory.uaddr = (uintptr_t)area;
+	if (ioctl(vm, UMBRA_SET_MEMORY, &memory))
+		die("UMBRA_SET_MEMORY");
+	return area;
+}
+
+int main(int argc, char **argv)
+{
+	struct umbra_create_vcpu create_vcpu = {};
+	struct umbra_create_vm create = {};
+	int dev;
+
+	if (argc < 2 || (strcmp(argv[1], "nested") && strcmp(argv[1], "shadow"))) {
+		fprintf(stderr, "usage: dirtylog nested|shadow [SEED]\n");
+		return 2;
+	}
+	create.paging = strcmp(argv[1], "nested") ? UMBRA_PAGING_SHADOW : UMBRA_PAGING_NESTED;
+	if (argc > 2)
+		seed = strtoull(argv[2], NULL, 0);
+	dev = open(UMBRA_DEVICE, O_RDWR);
+	if (dev < 0)
+		die(UMBRA_DEVICE);
+	vm = ioctl(dev, UMBRA_CREATE_VM, &create);
+	if (vm < 0)
+		die("UMBRA_CREATE_VM");
+	code = add_memory(0, 0, CODE_MEMORY, 0);
+	ram = add_memory(SLOT, BASE, PAGES * PAGE, UMBRA_MEM_LOG_DIRTY);
+	vcpu = ioctl(vm, UMBRA_CREATE_VCPU, &create_vcpu);
+	if (vcpu < 0)
+		die("UMBRA_CREATE_VCPU");
+	run = mmap(NULL, UMBRA_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED)
+		die("mmap");
+	exact();
+	copied();
+	return 0;
+}
