@@ -69,6 +69,8 @@ static void map(uint8_t *at, size_t size)
 	}
 }
 
+static unsigned int kinds;	/* of instructions */
+
 static int new_file(void)
 {
 	int fd = memfd_create("guest", MFD_CLOEXEC | (one_in(4) ? MFD_HUGETLB : 0));
@@ -83,6 +85,7 @@ void arenas_setup(void)
 {
 	unsigned int i;
 
+	kinds = soup_kinds();
 	for (i = 0; i < FILES; i++)
 		files[i].fd = new_file();
 	for (i = 0; i < ARENAS; i++) {
@@ -202,7 +205,7 @@ static void write_system(uint8_t *ram)
 					 one_in(4) ? SOUP_16 :
 					 one_in(4) ? SOUP_32 :
 						     SOUP_64,
-					 SOUP_ALL);
+					 kinds);
 
 		/* Back to the beginning: jmp rel32 and jmp rel16 have the same opcode. */
 		ram[at + used] = 0xe9;
@@ -233,7 +236,7 @@ void write_guest(void)
 		break;
 	default:
 		TRY(soup(ram + 0x8000 + below(16) * 0x800 + below(64), 64, 1 + below(3), SOUP_64,
-			 SOUP_ALL));
+			 kinds));
 	}
 }
 

@@ -30,47 +30,41 @@ struct kind {
 }
 
 static const struct kind kinds_of[] = {
-	KIND(SOUP_COMMON,
-		"89m", "8bm", "88m", "8am", "c7/0mz", "c6/0mb", "8dm", "86m", "87m", "01m", "03m",
-		"09m", "11m", "19m", "21m", "29m", "31m", "39m", "85m", "80mb", "81mz", "83mb",
-		"ff/0m", "ff/1m", "ff/6m", "8f/0m", "fe/0m", "f6/2m", "f7/3m", "f7/4m", "f7/5m",
-		"f7/6m", "f7/7m", "c0mb", "c1mb", "d1m", "d3m", "69mz", "6bmb", "0fafm", "0fa3m",
-		"0fabm", "0fb3m", "0fbbm", "0fba/5mb", "0fba/6mb", "0fa4mb", "0fadm", "0fb0m",
-		"0fb1m", "0fc0m", "0fc1m", "f00fb1m", "f001m", "f00fc1m", "0fc7/1m", "f00fc7/1m",
-		"0fb6m", "0fb7m", "0fbem", "0fbfm", "63m", "0f44m", "0f94m", "0fc3m", "0f38f0m",
-		"0f38f1m", "0fbcm", "f30fb8m", "0fc8", "0f1f/0m", "0f18/1m", "0fae/7m", "a4",
-		"a5", "aa", "ab", "ac", "ae", "a6", "f3a4", "f3a5", "f3aa", "f3ab", "f2ae",
-		"f3a6", "50", "53", "58", "5b", "9c", "9d", "68z", "6ab", "c8wb", "c9", "60",
-		"61", "e8z", "ebb", "e9z", "74b", "0f84z", "e2b", "e3b", "c3", "cb", "ca0000",
-		"c2w", "ff/2m", "ff/4m", "ff/3m", "ff/5m", "9ap", "eap", "90", "98", "99", "9e",
-		"9f", "f5", "f8", "f9", "fc", "fd", "d7", "27", "37", "d4b", "cc", "cdb", "ce",
-		"f1", "cf", "0f0b", "62m", "0fb9m", "f390"),
-	KIND(SOUP_SYSTEM,
-		"0f20r", "0f22r", "0f22/0r", "0f22/3r", "0f22/4r", "0f20/0r", "0f20/4r", "0f21r",
-		"0f23r", "0f23/7r", "0f01/0m", "0f01/1m", "0f01/2m", "0f01/3m", "0f01/4m",
-		"0f01/6m", "0f01/7m", "0f01/7m", "0f00/0m", "0f00/1m", "0f00/2m", "0f00/3m",
-		"0f00/4m", "0f00/5m", "0f02m", "0f03m", "8em", "8cm", "8e/2m", "0fa1", "0fa9",
-		"0fa8", "1f", "07", "17", "0fb2m", "0fb4m", "c4m", "0f01f8", "0f05", "0f07",
-		"0f34", "0f35", "cf", "48cf", "9d", "0f06", "fa", "fb", "0f01ca", "0f01cb",
-		"0f01ee", "0f01ef", "660f3882m", "0f01d1", "0f08", "0f09", "0f01c1", "0f01d9",
-		"0f01d8", "0f01da", "0f01db", "0f01dc", "0f01dd", "0f01de", "0f01df", "0f01c2",
-		"0f01c3", "0f01c4", "0f78m", "0f79m", "0fc7/6m", "660f3880m", "660f3881m",
-		"f30fc7/6m", "0f37", "0faa", "0f01c8", "0f01c9", "f30fae/0r", "f30fae/2r",
-		"0f0100"),
-	KIND(SOUP_MSR,
-		"0f32", "0f30", "0f30"),
-	KIND(SOUP_IO,
-		"e4b", "e5b", "e6b", "e7b", "ec", "ed", "ee", "ef", "6c", "6d", "6e", "6f",
-		"f36c", "f36d", "f36e", "f36f", "f4", "fb", "fbf4", "668b0425b0", "0f01c8"),
-	KIND(SOUP_TIME,
-		"0f31", "0f01f9", "0f33", "0fa2", "0fc7/6r", "0fc7/7r", "0f01d0"),
-	KIND(SOUP_VECTOR,
-		"d9/0m", "d9/2m", "dd/4m", "dd/6m", "dbe3", "9b", "d9/6m", "dfe0", "dcm", "d8m",
-		"0fae/0m", "0fae/1m", "0fae/2m", "0fae/3m", "0fae/4m", "0fae/5m", "0fae/6m",
-		"0fc7/3m", "0fc7/4m", "0f10m", "0f11m", "0f28m", "0f29m", "660f6fm", "660f7fm",
-		"f30f6fm", "f30f7fm", "0f6fm", "0f7fm", "0f77", "0fe7m", "660fe7m", "f20f10m",
-		"f30f11m", "660fefm", "c5fe6fm", "c5fe7fm", "c5f811m", "c5f877", "c4e27d18m",
-		"660f38f6m", "0f01d1"),
+	KIND(SOUP_COMMON, "89m", "8bm", "88m", "8am", "c7/0mz", "c6/0mb", "8dm", "86m", "87m",
+	     "01m", "03m", "09m", "11m", "19m", "21m", "29m", "31m", "39m", "85m", "80mb", "81mz",
+	     "83mb", "ff/0m", "ff/1m", "ff/6m", "8f/0m", "fe/0m", "f6/2m", "f7/3m", "f7/4m",
+	     "f7/5m", "f7/6m", "f7/7m", "c0mb", "c1mb", "d1m", "d3m", "69mz", "6bmb", "0fafm",
+	     "0fa3m", "0fabm", "0fb3m", "0fbbm", "0fba/5mb", "0fba/6mb", "0fa4mb", "0fadm", "0fb0m",
+	     "0fb1m", "0fc0m", "0fc1m", "f00fb1m", "f001m", "f00fc1m", "0fc7/1m", "f00fc7/1m",
+	     "0fb6m", "0fb7m", "0fbem", "0fbfm", "63m", "0f44m", "0f94m", "0fc3m", "0f38f0m",
+	     "0f38f1m", "0fbcm", "f30fb8m", "0fc8", "0f1f/0m", "0f18/1m", "0fae/7m", "a4", "a5",
+	     "aa", "ab", "ac", "ae", "a6", "f3a4", "f3a5", "f3aa", "f3ab", "f2ae", "f3a6", "50",
+	     "53", "58", "5b", "9c", "9d", "68z", "6ab", "c8wb", "c9", "60", "61", "e8z", "ebb",
+	     "e9z", "74b", "0f84z", "e2b", "e3b", "c3", "cb", "ca0000", "c2w", "ff/2m", "ff/4m",
+	     "ff/3m", "ff/5m", "9ap", "eap", "90", "98", "99", "9e", "9f", "f5", "f8", "f9", "fc",
+	     "fd", "d7", "27", "37", "d4b", "cc", "cdb", "ce", "f1", "cf", "0f0b", "62m", "0fb9m",
+	     "f390"),
+	KIND(SOUP_SYSTEM, "0f20r", "0f22r", "0f22/0r", "0f22/3r", "0f22/4r", "0f20/0r", "0f20/4r",
+	     "0f01/0m", "0f01/1m", "0f01/2m", "0f01/3m", "0f01/4m", "0f01/6m", "0f01/7m", "0f01/7m",
+	     "0f00/0m", "0f00/1m", "0f00/2m", "0f00/3m", "0f00/4m", "0f00/5m", "0f02m", "0f03m",
+	     "8em", "8cm", "8e/2m", "0fa1", "0fa9", "0fa8", "1f", "07", "17", "0fb2m", "0fb4m",
+	     "c4m", "0f01f8", "0f05", "0f07", "0f34", "0f35", "cf", "48cf", "9d", "0f06", "fa",
+	     "fb", "0f01ca", "0f01cb", "0f01ee", "0f01ef", "660f3882m", "0f01d1", "0f08", "0f09",
+	     "0f01c1", "0f01d9", "0f01d8", "0f01da", "0f01db", "0f01dc", "0f01dd", "0f01de",
+	     "0f01df", "0f01c2", "0f01c3", "0f01c4", "0f78m", "0f79m", "0fc7/6m", "660f3880m",
+	     "660f3881m", "f30fc7/6m", "0f37", "0faa", "0f01c8", "0f01c9", "f30fae/0r", "f30fae/2r",
+	     "0f0100"),
+	KIND(SOUP_DEBUG, "0f21r", "0f21/7r", "0f23r", "0f23/7r"),
+	KIND(SOUP_MSR, "0f32", "0f30", "0f30"),
+	KIND(SOUP_IO, "e4b", "e5b", "e6b", "e7b", "ec", "ed", "ee", "ef", "6c", "6d", "6e", "6f",
+	     "f36c", "f36d", "f36e", "f36f", "f4", "fb", "fbf4", "668b0425b0", "0f01c8"),
+	KIND(SOUP_TIME, "0f31", "0f01f9", "0f33", "0fa2", "0fc7/6r", "0fc7/7r", "0f01d0"),
+	KIND(SOUP_VECTOR, "d9/0m", "d9/2m", "dd/4m", "dd/6m", "dbe3", "9b", "d9/6m", "dfe0", "dcm",
+	     "d8m", "0fae/0m", "0fae/1m", "0fae/2m", "0fae/3m", "0fae/4m", "0fae/5m", "0fae/6m",
+	     "0fc7/3m", "0fc7/4m", "0f10m", "0f11m", "0f28m", "0f29m", "660f6fm", "660f7fm",
+	     "f30f6fm", "f30f7fm", "0f6fm", "0f7fm", "0f77", "0fe7m", "660fe7m", "f20f10m",
+	     "f30f11m", "660fefm", "c5fe6fm", "c5fe7fm", "c5f811m", "c5f877", "c4e27d18m",
+	     "660f38f6m", "0f01d1"),
 };
 
 struct pot {
@@ -153,7 +147,8 @@ static void put_template(struct pot *p, const char *t, unsigned int operand,
 			put(p, random64(), 2);
 			break;
 		case 'z':
-			put(p, random64() & 1 ? random64() & 0xff : random64(), operand == 16 ? 2 : 4);
+			put(p, random64() & 1 ? random64() & 0xff : random64(),
+			    operand == 16 ? 2 : 4);
 			break;
 		case 'p':
 			put(p, some_value(), operand == 16 ? 2 : 4);
@@ -268,6 +263,15 @@ static void put_instruction(struct pot *p, const struct kind *k)
 	if (p->size == SOUP_64 && r >> 40 & 1 && hex(t[0]) >= 0 && strncmp(t, "f", 1))
 		put(p, 0x40 | (r >> 44 & 15), 1);
 	put_template(p, t, operand, address);
+}
+
+unsigned int soup_kinds(void)
+{
+	struct umbra_info info = {};
+
+	if (call(dev, UMBRA_GET_INFO, &info))
+		die("UMBRA_GET_INFO");
+	return (SOUP_DEBUG - 1) | (info.vendor == UMBRA_VENDOR_SVM ? 0 : SOUP_DEBUG);
 }
 
 unsigned int soup(uint8_t *at, unsigned int room, unsigned int count, int size, unsigned int kinds)
