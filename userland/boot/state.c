@@ -19,6 +19,8 @@
 #define ATTR_DATA	(0x3 | UMBRA_SEG_S | UMBRA_SEG_P | UMBRA_SEG_G | UMBRA_SEG_DB)
 #define ATTR_TSS	(0xb | UMBRA_SEG_P)
 
+#define IVT_LIMIT	(256 * 4 - 1)
+
 #define CR0_PE		(1UL << 0)
 #define CR0_ET		(1UL << 4)
 #define CR0_NE		(1UL << 5)
@@ -92,7 +94,8 @@ void boot_state(const struct boot_entry *entry, struct guest_memory *mem,
 	set_segment(&s->seg[UMBRA_TR], gdt, SELECTOR_TSS, 0xffff, ATTR_TSS);
 	s->seg[UMBRA_LDTR] = (struct umbra_segment){ .attr = UMBRA_SEG_UNUSABLE };
 	s->gdtr = (struct umbra_table){ .base = BOOT_GDT, .limit = GDT_ENTRIES * 8 - 1 };
-	s->idtr = (struct umbra_table){ .base = 0, .limit = 0 };
+	/* A kernel that goes to real mode may rely on the vectors there (bios.c). */
+	s->idtr = (struct umbra_table){ .base = 0, .limit = IVT_LIMIT };
 
 	s->cr0 = CR0_PE | CR0_ET | CR0_NE;
 	s->cr3 = 0;
