@@ -178,9 +178,10 @@ int umbra_exec_far_mem(struct umbra_emul *c, bool is_call)
 	u64 at = umbra_exec_offset(c), rip, selector;
 	int ret;
 
-	/* With REX.W Intel's CPUs read a 64-bit offset, AMD's a 32-bit one. */
-	if (size == 8)
-		return UMBRA_EMUL_UNHANDLED;
+	/*
+	 * With REX.W Intel's CPUs read a 64-bit offset. AMD's have no such form and read 32
+	 * bits, but who writes REX.W means Intel's.
+	 */
 	ret = umbra_exec_read(c, c->insn.seg, at, size, &rip);
 	at = (at + size) & umbra_exec_mask(c->insn.adsize);
 	if (!ret)

@@ -246,8 +246,9 @@ int umbra_exec_popf(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* An element of the frames that ENTER copies; in plain memory, since reads follow writes. */
-static int frame_access(struct umbra_emul *c, u64 at, u64 *value, enum umbra_access access)
+/* An element of the frames that ENTER copies. */
+static int frame_access(struct umbra_emul *c, u64 at, u64 *value, enum umbra_access access,
+			unsigned int flags)
 {
 	unsigned int size = c->insn.opsize, width = umbra_exec_stack_size(c);
 	u64 linear;
@@ -258,42 +259,48 @@ static int frame_access(struct umbra_emul *c, u64 at, u64 *value, enum umbra_acc
 	if (ret)
 		return ret;
 	if (access == UMBRA_STORE)
-		return umbra_exec_mem_write(c, linear, value, size, UMBRA_EMUL_BULK);
-	return umbra_exec_mem_read(c, linear, value, size, UMBRA_EMUL_BULK);
+		return umbra_exec_mem_write(c, linear, value, size, flags);
+	return umbra_exec_mem_read(c, linear, value, size, flags);
 }
 
-/* c8: ENTER */
+/*
+ * c8: ENTER. Frames are copied in plain memory, since reads follow writes. Without any to
+ * copy there is one write, which may be to MMIO: then it comes last.
+ */
 int umbra_exec_enter(struct umbra_emul *c)
 {
 	unsigned int size = c->insn.opsize, width = umbra_exec_stack_size(c), i;
 	u64 sp = c->gpr[UMBRA_EMUL_RSP] - size, bp = c->gpr[UMBRA_EMUL_RBP];
 	unsigned int level = c->insn.imm2 & 31;
-	u64 frame = sp, value = bp, linear;
+	u64 frame = sp, value = bp;
+	bool mmio;
 	int ret;
 
 	if (!width)
 		return UMBRA_EMUL_UNHANDLED;
-	ret = frame_access(c, sp, &value, UMBRA_STORE);
+	ret = frame_access(c, sp, &value, UMBRA_STORE, UMBRA_EMUL_BULK);
+	mmio = ret == UMBRA_EMUL_UNHANDLED && !level;
+	if (mmio)
+		ret = UMBRA_EMUL_DONE;
 	for (i = 1; !ret && i < level; i++) {
 		bp -= size;
-		ret = frame_access(c, bp, &value, UMBRA_LOAD);
+		ret = frame_access(c, bp, &value, UMBRA_LOAD, UMBRA_EMUL_BULK);
 		sp -= size;
 		if (!ret)
-			ret = frame_access(c, sp, &value, UMBRA_STORE);
+			ret = frame_access(c, sp, &value, UMBRA_STORE, UMBRA_EMUL_BULK);
 	}
 	if (!ret && level) {
 		sp -= size;
-		ret = frame_access(c, sp, &frame, UMBRA_STORE);
+		ret = frame_access(c, sp, &frame, UMBRA_STORE, UMBRA_EMUL_BULK);
 	}
 	if (ret)
 		return ret;
 
 	/* The new top of the stack must be writable (SDM Vol. 2A, ENTER). */
 	sp -= (u16)c->insn.imm;
-	ret = umbra_exec_linear(c, UMBRA_EMUL_SS, sp & umbra_exec_mask(width), size, size,
-				UMBRA_STORE, &linear);
-	if (!ret)
-		ret = umbra_exec_mem_write(c, linear, NULL, size, UMBRA_EMUL_PROBE);
+	ret = frame_access(c, sp, NULL, UMBRA_STORE, UMBRA_EMUL_PROBE);
+	if (!ret && mmio)
+		ret = frame_access(c, frame, &value, UMBRA_STORE, 0);
 	if (ret)
 		return ret;
 	umbra_exec_set_reg(c, UMBRA_EMUL_RBP, size, frame);

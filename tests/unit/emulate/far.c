@@ -169,6 +169,16 @@ static void test_branches(void)
 	expect(far_jmp(SEL_LONG, 0x87654321) == UMBRA_EMUL_DONE && CS.attr == 0xa09b);
 	expect(faulted(far_jmp(SEL_BOTH, 0), X86_TRAP_GP, SEL_BOTH));
 
+	/* From there, with a 64-bit offset: rex.w ljmp *(%rbx) */
+	protected_mode(0);
+	m.c.efer = EFER_LMA;
+	m.c.code = UMBRA_CODE_64;
+	m.gpr[UMBRA_EMUL_RBX] = DATA_AT;
+	put(DATA_AT, 8, 0x7f0012345678);
+	put(DATA_AT + 8, 2, SEL_LONG);
+	expect(run("\x48\xff\x2b") == UMBRA_EMUL_DONE && m.c.rip == 0x7f0012345678);
+	expect(CS.selector == SEL_LONG);
+
 	/* CALL: nothing moves when its stack is bad. */
 	protected_mode(0);
 	m.seg[UMBRA_EMUL_SS].limit = 0x3ffd;

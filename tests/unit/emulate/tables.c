@@ -454,6 +454,27 @@ static void test_strings(void)
 	expect(!memcmp(m.memory + DATA_AT, m.memory + DATA_AT + 0x100, 16));
 }
 
+/* ENTER writes first and checks its new stack last; with MMIO there it must not write twice. */
+static void test_enter(void)
+{
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RSP] = MMIO_AT + 0x100;
+	m.gpr[UMBRA_EMUL_RBP] = 0x1122334455667788;
+	expect(done(run("\xc8\x20\x00\x00"), 4) && m.mmio_write == 0x1122334455667788);
+	expect(m.gpr[UMBRA_EMUL_RBP] == MMIO_AT + 0xf8 && m.gpr[UMBRA_EMUL_RSP] == MMIO_AT + 0xd8);
+
+	/* The new top of the stack is not there: nothing is written. */
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RSP] = MMIO_AT + 0x10;
+	expect(run("\xc8\x00\x40\x00") == UMBRA_EMUL_FAULT && !m.mmio_write);
+	expect(m.c.exc.vector == X86_TRAP_PF && m.gpr[UMBRA_EMUL_RSP] == MMIO_AT + 0x10);
+
+	/* Frames of others are copied in memory only. */
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RSP] = MMIO_AT + 0x100;
+	expect(run("\xc8\x00\x00\x02") == UMBRA_EMUL_UNHANDLED);
+}
+
 /*
  * Every instruction is stopped at each of its callbacks in turn: nothing may have
  * changed. Run again it must end as if it had never been stopped.
@@ -627,6 +648,7 @@ int main(void)
 	run_test("IN and OUT", test_ports);
 	run_test("INS and OUTS", test_string_io);
 	run_test("string instructions in parts", test_strings);
+	run_test("ENTER", test_enter);
 	run_test("instructions stopped anywhere and run again", test_restart);
 	run_test("LOCK", test_locked);
 	run_test("vector registers switched off", test_vectors);
