@@ -195,7 +195,7 @@ int umbra_arch_vcpu_create(struct umbra_vcpu *vcpu)
 		goto err_fpu;
 	ret = umbra_mmu_vcpu_create(vcpu);
 	if (ret)
-		goto err_lapic;
+		goto err_mmu;
 	ret = umbra_backend->vcpu_create(vcpu);
 	if (ret)
 		goto err_mmu;
@@ -215,7 +215,6 @@ err_backend:
 	umbra_backend->vcpu_free(vcpu);
 err_mmu:
 	umbra_mmu_vcpu_free(vcpu);
-err_lapic:
 	umbra_lapic_free(vcpu);
 err_fpu:
 	umbra_fpu_free(vcpu);
