@@ -143,6 +143,7 @@ struct umbra_vcpu {
 /* vm.c */
 struct umbra_vm *umbra_vm_get(struct umbra_vm *vm);
 void umbra_vm_put(struct umbra_vm *vm);
+struct umbra_vm *umbra_vm_create(u32 paging);
 int umbra_vm_create_fd(const struct umbra_create_vm *args);
 void umbra_vm_stop(struct umbra_vm *vm);
 void umbra_vm_resume(struct umbra_vm *vm);
@@ -168,6 +169,8 @@ static inline struct umbra_vcpu *umbra_vcpu_from(struct umbra_vm *vm, unsigned i
 	     (i)++, (vcpu) = umbra_vcpu_from(vm, &(i)))
 
 /* vcpu.c */
+struct umbra_vcpu *umbra_vcpu_create(struct umbra_vm *vm, u32 id);
+void umbra_vcpu_publish(struct umbra_vcpu *vcpu);
 int umbra_vcpu_create_fd(struct umbra_vm *vm, const struct umbra_create_vcpu *args);
 void umbra_vcpu_destroy(struct umbra_vcpu *vcpu);
 void umbra_vcpu_load(struct umbra_vcpu *vcpu);

@@ -261,7 +261,16 @@ void umbra_vcpu_destroy(struct umbra_vcpu *vcpu)
 	kfree(vcpu);
 }
 
-static struct umbra_vcpu *vcpu_create(struct umbra_vm *vm, u32 id)
+/**
+ * umbra_vcpu_create() - make a vCPU
+ * @vm: the VM
+ * @id: below UMBRA_MAX_VCPUS
+ *
+ * It is not yet among the VM's.
+ *
+ * Return: the vCPU, in its state after RESET, or ERR_PTR(-ENOMEM).
+ */
+struct umbra_vcpu *umbra_vcpu_create(struct umbra_vm *vm, u32 id)
 {
 	struct umbra_vcpu *vcpu;
 	struct page *pages;
@@ -297,6 +306,22 @@ err_vcpu:
 }
 
 /**
+ * umbra_vcpu_publish() - put a new vCPU among those of its VM
+ * @vcpu: the vCPU; vm->lock is held
+ *
+ * From here other vCPUs can see it: umbra_for_each_vcpu().
+ */
+void umbra_vcpu_publish(struct umbra_vcpu *vcpu)
+{
+	struct umbra_vm *vm = vcpu->vm;
+
+	/* Pairs with the acquire in umbra_vcpu_from(). */
+	smp_store_release(&vm->vcpu[vcpu->id], vcpu);
+	if (vcpu->id >= vm->nr_vcpus)
+		WRITE_ONCE(vm->nr_vcpus, vcpu->id + 1);
+}
+
+/**
  * umbra_vcpu_create_fd() - add a vCPU to a VM
  * @vm: the VM; vm->lock is held
  * @args: checked for range and flags
@@ -316,7 +341,7 @@ int umbra_vcpu_create_fd(struct umbra_vm *vm, const struct umbra_create_vcpu *ar
 	if (vm->vcpu[args->id])
 		return -EEXIST;
 
-	vcpu = vcpu_create(vm, args->id);
+	vcpu = umbra_vcpu_create(vm, args->id);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 
@@ -331,10 +356,7 @@ int umbra_vcpu_create_fd(struct umbra_vm *vm, const struct umbra_create_vcpu *ar
 	}
 	umbra_vm_get(vm);
 
-	/* From here other vCPUs can see it: umbra_for_each_vcpu(). */
-	smp_store_release(&vm->vcpu[args->id], vcpu);
-	if (args->id >= vm->nr_vcpus)
-		WRITE_ONCE(vm->nr_vcpus, args->id + 1);
+	umbra_vcpu_publish(vcpu);
 	fd_install(fd, file);
 	return fd;
 

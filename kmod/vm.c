@@ -170,7 +170,15 @@ static const struct file_operations vm_fops = {
 	.llseek = noop_llseek,
 };
 
-static struct umbra_vm *vm_create(const struct umbra_create_vm *args)
+/**
+ * umbra_vm_create() - make a VM
+ * @paging: UMBRA_PAGING_*
+ *
+ * Its memory will be that of current->mm. Nobody else can reach it yet.
+ *
+ * Return: the VM, with one reference; or an ERR_PTR as of umbra_vm_create_fd().
+ */
+struct umbra_vm *umbra_vm_create(u32 paging)
 {
 	struct umbra_vm *vm;
 	int ret;
@@ -188,7 +196,7 @@ static struct umbra_vm *vm_create(const struct umbra_create_vm *args)
 	ret = umbra_virt_get();
 	if (ret)
 		goto err_mm;
-	ret = umbra_arch_vm_create(vm, args->paging);
+	ret = umbra_arch_vm_create(vm, paging);
 	if (ret)
 		goto err_virt;
 	ret = umbra_memory_init(vm);
@@ -207,7 +215,7 @@ err_mm:
 }
 
 /**
- * umbra_vm_create_fd() - make a VM
+ * umbra_vm_create_fd() - make a VM and a file descriptor for it
  * @args: what the monitor asked for
  *
  * Return: a file descriptor, or
@@ -228,7 +236,7 @@ int umbra_vm_create_fd(const struct umbra_create_vm *args)
 	if (args->paging != UMBRA_PAGING_NESTED && args->paging != UMBRA_PAGING_SHADOW)
 		return -EINVAL;
 
-	vm = vm_create(args);
+	vm = umbra_vm_create(args->paging);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	fd = anon_inode_getfd("umbra-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
