@@ -26,6 +26,7 @@ help:
 	@echo 'make check           every test there is'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-fuzz, check-system'
 	@echo '                     a part'
+	@echo 'make kunit           tests of the module inside a kernel (KERNEL=6.1|6.12; default: both)'
 	@echo 'make check-debug     all system tests on kernels with KASAN, lockdep and the like'
 	@echo 'make fuzz            all fuzzers (TIME= in seconds, of all; FUZZ=abi|guest|decoder|... for one;'
 	@echo '                     SEED= as an earlier run printed it)'
@@ -73,6 +74,11 @@ fuzz:
 	@scripts/deps
 	@tests/fuzz/run $(FUZZ) --time $(TIME) --seed $(SEED)
 
+# Both kernels, unless one was asked for.
+kunit:
+	@scripts/deps build host
+	@tests/check kunit $(if $(filter command environment,$(origin KERNEL)),-k 'kunit $(KERNEL) ')
+
 docs:
 	@scripts/deps docs
 	sphinx-build -q -b html -d .cache/docs/doctrees Documentation .cache/docs/html
@@ -97,4 +103,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
-	check-lint check-host check-bench check-debug check-fuzz check-system lint fuzz docs install clean distclean
+	check-lint check-host check-bench check-debug check-fuzz check-system lint kunit fuzz docs \
+	install clean distclean

@@ -18,7 +18,7 @@ CHECKPATCH = ["--no-tree", "--strict", "--terse", "--no-summary", "--show-types"
 IGNORED = "FILE_PATH_CHANGES,TYPO_SPELLING,MACRO_ARG_REUSE"
 NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCANF_TO_KSTRTO,"
               "ENOSYS,EMBEDDED_FUNCTION_NAME,VOLATILE,ARRAY_SIZE,CAMELCASE,LONG_LINE_STRING")
-KERNEL = ("kmod", "arch")
+KERNEL = ("kmod", "arch", "tests/kunit")
 USERLAND = ("userland", "uapi", "tests/guests/linux", "tests/host")
 
 

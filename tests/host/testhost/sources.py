@@ -15,6 +15,7 @@ from . import cache
 from .cache import HostError, say
 
 MODULE = ("Kbuild", "kmod", "arch", "uapi")
+KUNIT = (*MODULE, "tests/kunit", "tests/unit/mmu")
 USERLAND = ("userland", "uapi", "arch")
 KVMRUN = "tests/bench/kvmrun"
 _SKIPPED = (".o", ".ko", ".cmd", ".mod", ".a", ".d", ".pyc", ".s", ".symvers", ".order", "~", ".swp")
@@ -92,6 +93,20 @@ def module(release, kdir):
         subprocess.run(["objcopy", "--strip-debug", work / "umbra.ko", into / "umbra.ko"], check=True)
 
     return cache.entry(f"module-{release}", _key(sources, str(kdir)), build) / "umbra.ko"
+
+
+def kunit(release, kdir):
+    """Return umbra_kunit.ko, the module with the tests of tests/kunit."""
+    sources = snapshot(KUNIT)
+
+    def build(into):
+        work = cache.ROOT / "work" / f"kunit-{release}"
+        sync(sources, work)
+        make(work, f"umbra_kunit.ko for {release}", "-C", kdir, f"M={work}", "UMBRA_KUNIT=y", "modules")
+        subprocess.run(["objcopy", "--strip-debug", work / "umbra_kunit.ko", into / "umbra_kunit.ko"],
+                       check=True)
+
+    return cache.entry(f"kunit-{release}", _key(sources, str(kdir)), build) / "umbra_kunit.ko"
 
 
 def vmctl():

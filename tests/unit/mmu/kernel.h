@@ -3,6 +3,9 @@
 #ifndef TESTS_UNIT_MMU_KERNEL_H
 #define TESTS_UNIT_MMU_KERNEL_H
 
+/* In the kernel itself (tests/kunit) they are there. */
+#ifndef __KERNEL__
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,5 +30,7 @@ typedef uint64_t u64;
 #define X86_PF_RSVD	BIT(3)
 #define X86_PF_INSTR	BIT(4)
 #define X86_PF_PK	BIT(5)
+
+#endif /* __KERNEL__ */
 
 #endif

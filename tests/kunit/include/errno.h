@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* For what is shared with tests in user space. */
+#include <linux/errno.h>
