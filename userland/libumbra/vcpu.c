@@ -54,17 +54,22 @@ static inline long run_ioctl(int fd)
 	return ret;
 }
 
-int umbra_vcpu_run(struct umbra_vcpu *vcpu)
+static __attribute__((noinline)) int run_failed(struct umbra_vcpu *vcpu, int err)
 {
-	int err = -run_ioctl(vcpu->fd);
-
-	if (__builtin_expect(!err, 1))
-		return 0;
 	if (err == EINTR) {
 		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		return -EINTR;
 	}
 	return error_set(err, "the module cannot run vCPU %u: %s", vcpu->id, strerror(err));
+}
+
+int umbra_vcpu_run(struct umbra_vcpu *vcpu)
+{
+	long ret = run_ioctl(vcpu->fd);
+
+	if (__builtin_expect(!ret, 1))
+		return 0;
+	return run_failed(vcpu, -ret);
 }
 
 void umbra_vcpu_kick(struct umbra_vcpu *vcpu)

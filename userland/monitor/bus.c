@@ -6,11 +6,6 @@
 #include "bus.h"
 #include "util/error.h"
 
-static uint64_t all_ones(unsigned int size)
-{
-	return size >= 8 ? UINT64_MAX : (1ULL << (size * 8)) - 1;
-}
-
 /* The widest part of an access that the region and the device take in one go. */
 static unsigned int part_size(const struct bus_region *region, uint64_t offset, unsigned int left)
 {
@@ -25,13 +20,13 @@ static unsigned int part_size(const struct bus_region *region, uint64_t offset, 
 
 static uint64_t region_read(const struct bus_region *region, uint64_t offset, unsigned int size)
 {
-	return region->ops->read(region->dev, offset, size) & all_ones(size);
+	return region->ops->read(region->dev, offset, size) & bus_all_ones(size);
 }
 
 static void region_write(const struct bus_region *region, uint64_t offset, unsigned int size,
 			 uint64_t value)
 {
-	region->ops->write(region->dev, offset, size, value & all_ones(size));
+	region->ops->write(region->dev, offset, size, value & bus_all_ones(size));
 }
 
 static const struct bus_region *port_region(const struct port_bus *bus, uint16_t port)
@@ -119,31 +114,13 @@ void port_bus_write_split(const struct port_bus *bus, uint16_t port, unsigned in
 	}
 }
 
-static const struct bus_region *mmio_region(const struct mmio_bus *bus, uint64_t gpa)
-{
-	unsigned int low = 0, high = bus->count;
-
-	while (low < high) {
-		unsigned int middle = (low + high) / 2;
-		const struct bus_region *region = &bus->region[middle];
-
-		if (gpa < region->base)
-			high = middle;
-		else if (gpa - region->base >= region->size)
-			low = middle + 1;
-		else
-			return region;
-	}
-	return NULL;
-}
-
-uint64_t mmio_bus_read(const struct mmio_bus *bus, uint64_t gpa, unsigned int size)
+uint64_t mmio_bus_read_split(const struct mmio_bus *bus, uint64_t gpa, unsigned int size)
 {
 	unsigned int done, part;
 	uint64_t value = 0;
 
 	for (done = 0; done < size; done += part, gpa += part) {
-		const struct bus_region *region = mmio_region(bus, gpa);
+		const struct bus_region *region = mmio_bus_at(bus, gpa);
 
 		if (!region) {
 			part = 1;
@@ -156,12 +133,13 @@ uint64_t mmio_bus_read(const struct mmio_bus *bus, uint64_t gpa, unsigned int si
 	return value;
 }
 
-void mmio_bus_write(const struct mmio_bus *bus, uint64_t gpa, unsigned int size, uint64_t value)
+void mmio_bus_write_split(const struct mmio_bus *bus, uint64_t gpa, unsigned int size,
+			  uint64_t value)
 {
 	unsigned int done, part;
 
 	for (done = 0; done < size; done += part, gpa += part) {
-		const struct bus_region *region = mmio_region(bus, gpa);
+		const struct bus_region *region = mmio_bus_at(bus, gpa);
 
 		if (!region) {
 			part = 1;

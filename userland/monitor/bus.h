@@ -33,6 +33,12 @@ struct mmio_bus {
 	unsigned int count;
 };
 
+/* The highest value of @size bytes, 1 to 8. */
+static inline uint64_t bus_all_ones(unsigned int size)
+{
+	return UINT64_MAX >> (64 - 8 * size);
+}
+
 /**
  * port_bus_add() - Let a device answer at ports
  * @bus: the bus
@@ -66,7 +72,9 @@ static inline const struct bus_region *port_bus_whole(const struct port_bus *bus
 	if (!at)
 		return NULL;
 	region = &bus->region[at - 1];
-	if (size > region->ops->max_size || port + size > region->base + region->size)
+	/* A byte is never too much. */
+	if (size > 1 &&
+	    (size > region->ops->max_size || port + size > region->base + region->size))
 		return NULL;
 	return region;
 }
@@ -109,17 +117,79 @@ static inline void port_bus_write(const struct port_bus *bus, uint16_t port, uns
 		port_bus_write_split(bus, port, size, value);
 }
 
+/* Accesses that are not one register of one device. */
+uint64_t mmio_bus_read_split(const struct mmio_bus *bus, uint64_t gpa, unsigned int size);
+void mmio_bus_write_split(const struct mmio_bus *bus, uint64_t gpa, unsigned int size,
+			  uint64_t value);
+
+/* The region at an address; NULL where nothing answers. */
+static inline const struct bus_region *mmio_bus_at(const struct mmio_bus *bus, uint64_t gpa)
+{
+	unsigned int low = 0, high = bus->count;
+
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+		const struct bus_region *region = &bus->region[middle];
+
+		if (gpa < region->base)
+			high = middle;
+		else if (gpa - region->base >= region->size)
+			low = middle + 1;
+		else
+			return region;
+	}
+	return NULL;
+}
+
+/* The region that takes an access in one go; NULL if there is none. */
+static inline const struct bus_region *mmio_bus_whole(const struct mmio_bus *bus, uint64_t gpa,
+						      unsigned int size)
+{
+	const struct bus_region *region = mmio_bus_at(bus, gpa);
+
+	if (!region || size > region->ops->max_size || (size & (size - 1)) ||
+	    size > region->size - (gpa - region->base))
+		return NULL;
+	return region;
+}
+
 /**
  * mmio_bus_read() - Read memory that is no memory
  * @bus: the bus
  * @gpa: the address
  * @size: 1 to 8
  *
- * Return: the value; all ones from addresses where nothing answers.
+ * Return: the value, in the lowest @size bytes; what is above them is not
+ * defined. All ones from addresses where nothing answers.
  */
-uint64_t mmio_bus_read(const struct mmio_bus *bus, uint64_t gpa, unsigned int size);
+static inline uint64_t mmio_bus_read(const struct mmio_bus *bus, uint64_t gpa, unsigned int size)
+{
+	const struct bus_region *region = mmio_bus_whole(bus, gpa, size);
 
-/** mmio_bus_write() - Write memory that is no memory; what nobody answers to is lost */
-void mmio_bus_write(const struct mmio_bus *bus, uint64_t gpa, unsigned int size, uint64_t value);
+	if (!region)
+		return mmio_bus_read_split(bus, gpa, size);
+	return region->ops->read(region->dev, gpa - region->base, size);
+}
+
+/**
+ * mmio_bus_write() - Write memory that is no memory
+ * @bus: the bus
+ * @gpa: the address
+ * @size: 1 to 8
+ * @value: what is above its lowest @size bytes does not count
+ *
+ * What nobody answers to is lost.
+ */
+static inline void mmio_bus_write(const struct mmio_bus *bus, uint64_t gpa, unsigned int size,
+				  uint64_t value)
+{
+	const struct bus_region *region = mmio_bus_whole(bus, gpa, size);
+
+	if (region)
+		region->ops->write(region->dev, gpa - region->base, size,
+				   value & bus_all_ones(size));
+	else
+		mmio_bus_write_split(bus, gpa, size, value);
+}
 
 #endif

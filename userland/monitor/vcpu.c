@@ -44,7 +44,8 @@ static inline void put_item(uint8_t *data, unsigned int size, uint32_t value)
 	}
 }
 
-static inline void port_io(struct machine *m, uint8_t *data, const struct umbra_run *run)
+static __attribute__((noinline)) void port_string(struct machine *m, uint8_t *data,
+						  const struct umbra_run *run)
 {
 	unsigned int size = run->io.size;
 	uint32_t count = run->io.count;
@@ -58,16 +59,29 @@ static inline void port_io(struct machine *m, uint8_t *data, const struct umbra_
 			put_item(data, size, port_bus_read(&m->ports, port, size));
 }
 
-static void memory_io(struct machine *m, struct umbra_run *run)
+static inline void port_io(struct machine *m, uint8_t *data, const struct umbra_run *run)
 {
-	uint64_t value = 0;
+	unsigned int size = run->io.size;
+
+	if (__builtin_expect(run->io.count != 1, 0))
+		port_string(m, data, run);
+	else if (run->io.direction == UMBRA_IO_OUT)
+		port_bus_write(&m->ports, run->io.port, size, get_item(data, size));
+	else
+		put_item(data, size, port_bus_read(&m->ports, run->io.port, size));
+}
+
+/* All 8 bytes are there to be copied, whatever the size of the access. */
+static inline void memory_io(struct machine *m, struct umbra_run *run)
+{
+	uint64_t value;
 
 	if (run->mmio.is_write) {
-		memcpy(&value, run->mmio.data, run->mmio.len);
+		memcpy(&value, run->mmio.data, sizeof(value));
 		mmio_bus_write(&m->mmio, run->mmio.gpa, run->mmio.len, value);
 	} else {
 		value = mmio_bus_read(&m->mmio, run->mmio.gpa, run->mmio.len);
-		memcpy(run->mmio.data, &value, run->mmio.len);
+		memcpy(run->mmio.data, &value, sizeof(value));
 	}
 }
 
@@ -86,12 +100,18 @@ static void emulation_failed(struct vcpu *vcpu, const struct umbra_run *run)
 		    vcpu->id, (uint64_t)run->emulation.rip, run->emulation.mode, bytes);
 }
 
-static void unusual_exit(struct vcpu *vcpu, const struct umbra_run *run)
+static __attribute__((noinline)) void other_exit(struct vcpu *vcpu, struct umbra_run *run)
 {
 	struct machine *m = vcpu->machine;
 
 	switch (run->exit_reason) {
 	case UMBRA_EXIT_NONE:
+		break;
+	case UMBRA_EXIT_INTACK:
+		run->intack.vector = pic_ack(m->pic);
+		break;
+	case UMBRA_EXIT_EOI:
+		ioapic_eoi(m->ioapic, run->eoi.vector);
 		break;
 	case UMBRA_EXIT_SHUTDOWN:
 		machine_end(m, MACHINE_TRIPLE_FAULT, 0, "on vCPU %u", vcpu->id);
@@ -129,28 +149,18 @@ static void *vcpu_thread(void *arg)
 	/* Whoever ended the machine before that could not kick us. */
 	while (!machine_is_stopping(m)) {
 		ret = umbra_vcpu_run(handle);
-		if (ret == -EINTR)
-			continue;
-		if (ret) {
+		if (__builtin_expect(ret, 0)) {
+			if (ret == -EINTR)
+				continue;
 			machine_end(m, MACHINE_FAILED, 0, "%s", error_text());
 			break;
 		}
-		switch (run->exit_reason) {
-		case UMBRA_EXIT_IO:
+		if (run->exit_reason == UMBRA_EXIT_IO)
 			port_io(m, umbra_vcpu_io_data(handle), run);
-			break;
-		case UMBRA_EXIT_MMIO:
+		else if (run->exit_reason == UMBRA_EXIT_MMIO)
 			memory_io(m, run);
-			break;
-		case UMBRA_EXIT_INTACK:
-			run->intack.vector = pic_ack(m->pic);
-			break;
-		case UMBRA_EXIT_EOI:
-			ioapic_eoi(m->ioapic, run->eoi.vector);
-			break;
-		default:
-			unusual_exit(vcpu, run);
-		}
+		else
+			other_exit(vcpu, run);
 		while (__builtin_expect(__atomic_load_n(full, __ATOMIC_RELAXED), 0) &&
 		       !machine_is_stopping(m))
 			console_wait(m->console);
