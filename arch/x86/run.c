@@ -3,7 +3,9 @@
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
 #include <linux/instrumentation.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/static_call.h>
 #include <linux/vtime.h>
 #include <trace/events/ipi.h>
@@ -117,12 +119,80 @@ bool umbra_arch_vcpu_runnable(struct umbra_vcpu *vcpu)
 	}
 }
 
+static unsigned int halt_in_place_us = 2000;
+module_param(halt_in_place_us, uint, 0644);
+MODULE_PARM_DESC(halt_in_place_us,
+		 "halt the CPU itself for guests whose last HLT took no longer than so many microseconds (0: never)");
+
+/*
+ * The guest is a quiescent state to RCU, and so is a CPU that is halted for it. RCU
+ * asks once in a tick at the most, and a tick always ends either. Interrupts are off.
+ */
+static __always_inline void note_quiescent(struct umbra_vcpu *vcpu)
+{
+	unsigned long now = jiffies;
+
+	if (vcpu->arch.rcu_jiffies != now) {
+		vcpu->arch.rcu_jiffies = now;
+		umbra_rcu_note_guest();
+	}
+}
+
+/*
+ * Halts the CPU for a guest that has halted: no change of tasks, no tick to be stopped
+ * and started again. That is only for a task that is alone on the CPU, so that nobody
+ * who could run waits. What makes the vCPU runnable finds it as if it were in the guest
+ * and sends an interrupt, which is what ends HLT; each interrupt is the occasion to
+ * look whether somebody else, or deeper sleep, has become the better use of the CPU.
+ * Where the tick may be off for tasks, too, interrupts may be far between.
+ *
+ * True: the vCPU may go on. False: its task is to wait.
+ */
+static bool halt_in_place(struct umbra_vcpu *vcpu, u64 start, u64 limit)
+{
+	bool done, halt;
+
+	do {
+		local_irq_disable();
+		WRITE_ONCE(vcpu->mode, UMBRA_IN_GUEST);
+		/* Whoever wants something looks at the mode after it, as in enter(). */
+		smp_mb();
+		done = umbra_arch_vcpu_runnable(vcpu) || READ_ONCE(vcpu->requests);
+		halt = !done && !xfer_to_guest_mode_work_pending() && single_task_running() &&
+		       !context_tracking_enabled_this_cpu() && rdtsc() - start < limit;
+		if (halt) {
+			note_quiescent(vcpu);
+			/* Lets interrupts in, but not before the CPU has halted. */
+			safe_halt();
+		} else {
+			local_irq_enable();
+		}
+		WRITE_ONCE(vcpu->mode, UMBRA_OUTSIDE_GUEST);
+	} while (halt);
+	return done;
+}
+
+/* HLT. False: a signal is pending. */
+static bool wait_halted(struct umbra_vcpu *vcpu)
+{
+	u64 limit = (u64)READ_ONCE(halt_in_place_us) * umbra_host_tsc_khz() / USEC_PER_MSEC;
+	u64 start = rdtsc();
+	bool ret = true;
+
+	vcpu->arch.stat[UMBRA_STAT_HALTS]++;
+	if (vcpu->arch.halted_for < limit && halt_in_place(vcpu, start, limit))
+		vcpu->arch.stat[UMBRA_STAT_HALTS_IN_PLACE]++;
+	else
+		ret = umbra_vcpu_wait(vcpu);
+	vcpu->arch.halted_for = rdtsc() - start;
+	return ret;
+}
+
 /* HLT, or waiting for SIPI. Returns like an exit handler. */
 static int wait_runnable(struct umbra_vcpu *vcpu)
 {
-	vcpu->arch.stat[UMBRA_STAT_HALTS]++;
 	umbra_lapic_timer_sleep(vcpu->arch.lapic);
-	if (!umbra_vcpu_wait(vcpu))
+	if (!(vcpu->arch.mp_state == UMBRA_MP_HALTED ? wait_halted(vcpu) : umbra_vcpu_wait(vcpu)))
 		return -EINTR;
 	/* What woke it is looked at, and chosen from, before the next entry. */
 	if (umbra_arch_vcpu_runnable(vcpu))
@@ -195,15 +265,7 @@ static bool enter(struct umbra_vcpu *vcpu)
 
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	/*
-	 * The guest is a quiescent state to RCU. It asks once in a tick at the
-	 * most, and a tick always ends the guest's turn.
-	 */
-	now = jiffies;
-	if (arch->rcu_jiffies != now) {
-		arch->rcu_jiffies = now;
-		umbra_rcu_note_guest();
-	}
+	note_quiescent(vcpu);
 	umbra_fpu_enter(vcpu);
 	if (unlikely(arch->exit_soon)) {
 		/* Pending when the guest is entered, so it exits as soon as it can. */

@@ -267,6 +267,7 @@ static const char *const stat_names[UMBRA_NR_VCPU_STATS] = {
 	[UMBRA_STAT_USER_EXITS] = "user_exits",
 	[UMBRA_STAT_SIGNAL_EXITS] = "signal_exits",
 	[UMBRA_STAT_HALTS] = "halts",
+	[UMBRA_STAT_HALTS_IN_PLACE] = "halts_in_place",
 	[UMBRA_STAT_HALT_WAKEUPS] = "halt_wakeups",
 	[UMBRA_STAT_EXCEPTIONS] = "exceptions",
 	[UMBRA_STAT_INTERRUPTS] = "interrupts",

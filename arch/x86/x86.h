@@ -95,6 +95,7 @@ enum umbra_vcpu_stat {
 	UMBRA_STAT_USER_EXITS,		/* returns to user space */
 	UMBRA_STAT_SIGNAL_EXITS,
 	UMBRA_STAT_HALTS,
+	UMBRA_STAT_HALTS_IN_PLACE,	/* for which the CPU itself was halted */
 	UMBRA_STAT_HALT_WAKEUPS,
 	UMBRA_STAT_EXCEPTIONS,		/* injected */
 	UMBRA_STAT_INTERRUPTS,
@@ -183,6 +184,7 @@ struct umbra_vcpu_arch {
 	struct fpu_guest fpu;
 	u32 host_pkru, pkru;
 	unsigned long rcu_jiffies;	/* when RCU was last told of an entry */
+	u64 halted_for;			/* ticks of the TSC that the last HLT took */
 
 	struct umbra_msr_state msr;
 	struct umbra_clock_state clock;
