@@ -5,6 +5,7 @@
 #include <asm/fpu/xcr.h>
 #include <asm/fpu/xstate.h>
 #include <asm/special_insns.h>
+#include "fpu.h"
 #include "umbra.h"
 
 /**
@@ -25,26 +26,6 @@ int umbra_fpu_create(struct umbra_vcpu *vcpu)
 void umbra_fpu_free(struct umbra_vcpu *vcpu)
 {
 	fpu_free_guest_fpstate(&vcpu->arch.fpu);
-}
-
-/**
- * umbra_fpu_load() - the current task's FPU registers become the guest's
- * @vcpu: the vCPU; vcpu->mutex is held
- *
- * Until umbra_fpu_put() the scheduler saves and restores the guest's.
- */
-void umbra_fpu_load(struct umbra_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, true);
-}
-
-/**
- * umbra_fpu_put() - undo umbra_fpu_load()
- * @vcpu: the vCPU
- */
-void umbra_fpu_put(struct umbra_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->arch.fpu, false);
 }
 
 /*
@@ -87,7 +68,8 @@ int umbra_fpu_reset(struct umbra_vcpu *vcpu)
 }
 
 /* The host's own, the same on every CPU. */
-static u64 host_xcr0, host_xss;
+static u64 host_xcr0;
+u64 umbra_host_xss;
 /* Where the standard format has PKRU; 0: the host does not use it. */
 static u32 pkru_offset;
 
@@ -190,7 +172,7 @@ void umbra_fpu_host_init(void)
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE) || boot_cpu_has(X86_FEATURE_XSAVE))
 		host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
-		rdmsrl_safe(MSR_IA32_XSS, &host_xss);
+		rdmsrl_safe(MSR_IA32_XSS, &umbra_host_xss);
 	if (host_xcr0 & XFEATURE_MASK_PKRU)
 		pkru_offset = component_offset(XFEATURE_PKRU);
 }
@@ -206,17 +188,17 @@ u64 umbra_fpu_host_xcr0(void)
 }
 
 /**
- * umbra_fpu_enter() - load what XSAVE does not cover, just before an entry
+ * umbra_fpu_load_extra() - load what XSAVE does not cover, just before an entry
  * @vcpu: the vCPU; interrupts off
  *
  * Without CR4.OSXSAVE the guest cannot look at XCR0, which stays the host's.
  * IA32_XSS is zero in guests, which are not offered XSAVES.
  */
-void umbra_fpu_enter(struct umbra_vcpu *vcpu)
+void umbra_fpu_load_extra(struct umbra_vcpu *vcpu)
 {
 	if (vcpu->arch.cr4 & X86_CR4_OSXSAVE && vcpu->arch.xcr0 != host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->arch.xcr0);
-	if (host_xss)
+	if (umbra_host_xss)
 		wrmsrl(MSR_IA32_XSS, 0);
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
 		vcpu->arch.host_pkru = rdpkru();
@@ -226,12 +208,12 @@ void umbra_fpu_enter(struct umbra_vcpu *vcpu)
 }
 
 /**
- * umbra_fpu_exit() - undo umbra_fpu_enter() after an exit
+ * umbra_fpu_put_extra() - undo umbra_fpu_load_extra() after an exit
  * @vcpu: the vCPU; interrupts off
  *
  * Reads XCR0 back, since a CPU that cannot intercept XSETBV lets guests change it.
  */
-void umbra_fpu_exit(struct umbra_vcpu *vcpu)
+void umbra_fpu_put_extra(struct umbra_vcpu *vcpu)
 {
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
 		vcpu->arch.pkru = rdpkru();
@@ -243,8 +225,8 @@ void umbra_fpu_exit(struct umbra_vcpu *vcpu)
 		if (vcpu->arch.xcr0 != host_xcr0)
 			xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
 	}
-	if (host_xss)
-		wrmsrl(MSR_IA32_XSS, host_xss);
+	if (umbra_host_xss)
+		wrmsrl(MSR_IA32_XSS, umbra_host_xss);
 }
 
 /* vec.S: vector registers are in the CPU, not in the fpstate, while the FPU is loaded. */

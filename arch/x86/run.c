@@ -12,6 +12,7 @@
 #include <asm/fpu/api.h>
 #include <asm/tsc.h>
 #include "compat.h"
+#include "fpu.h"
 #include "trace.h"
 #include "umbra.h"
 
@@ -266,7 +267,8 @@ static bool enter(struct umbra_vcpu *vcpu)
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
 	note_quiescent(vcpu);
-	umbra_fpu_enter(vcpu);
+	if (umbra_fpu_has_extra(vcpu))
+		umbra_fpu_load_extra(vcpu);
 	if (unlikely(arch->exit_soon)) {
 		/* Pending when the guest is entered, so it exits as soon as it can. */
 		arch->exit_soon = false;
@@ -290,7 +292,8 @@ static bool enter(struct umbra_vcpu *vcpu)
 			break;
 		arch->stat[UMBRA_STAT_FAST_EXITS]++;
 	}
-	umbra_fpu_exit(vcpu);
+	if (umbra_fpu_has_extra(vcpu))
+		umbra_fpu_put_extra(vcpu);
 	WRITE_ONCE(vcpu->mode, UMBRA_OUTSIDE_GUEST);
 	/* An interrupt that ended the guest's turn is taken here. */
 	local_irq_enable();

@@ -9,6 +9,7 @@
 #include <asm/fpu/api.h>
 #include <asm/trap_pf.h>
 #include "cpuid.h"
+#include "fpu.h"
 #include "umbra.h"
 
 #define NO_BACKEND	"the CPU has neither AMD-V nor VT-x, or hides it"
@@ -35,14 +36,15 @@ DEFINE_STATIC_CALL(backend_put, no_put);
 
 static unsigned int xsave_size;
 
-/* A guest's area is as large as that of any guest: what the kernel lets them use. */
-static int learn_xsave_size(void)
+/* A guest's area is like that of any guest: as large as what the kernel lets them use. */
+static int learn_xsave(void)
 {
 	struct fpu_guest fpu = {};
 
 	if (!fpu_alloc_guest_fpstate(&fpu))
 		return -ENOMEM;
 	xsave_size = fpu.uabi_size;
+	umbra_fpu_swap_init(fpu.fpstate);
 	fpu_free_guest_fpstate(&fpu);
 	return 0;
 }
@@ -73,7 +75,7 @@ int umbra_arch_init(void)
 	if (!umbra_backend)
 		pr_warn("cannot run VMs: %s\n", NO_BACKEND);
 	umbra_fpu_host_init();
-	ret = learn_xsave_size();
+	ret = learn_xsave();
 	if (ret)
 		return ret;
 	umbra_cpuid_init();

@@ -283,15 +283,11 @@ void umbra_vcpu_reset(struct umbra_vcpu *vcpu, bool init);
 /* fpu.c */
 int umbra_fpu_create(struct umbra_vcpu *vcpu);
 void umbra_fpu_free(struct umbra_vcpu *vcpu);
-void umbra_fpu_load(struct umbra_vcpu *vcpu);
-void umbra_fpu_put(struct umbra_vcpu *vcpu);
 int umbra_fpu_reset(struct umbra_vcpu *vcpu);
 int umbra_fpu_get(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg);
 int umbra_fpu_set(struct umbra_vcpu *vcpu, const struct umbra_xsave *arg);
 void umbra_fpu_host_init(void);
 u64 umbra_fpu_host_xcr0(void);
-void umbra_fpu_enter(struct umbra_vcpu *vcpu);
-void umbra_fpu_exit(struct umbra_vcpu *vcpu);
 bool umbra_fpu_get_vec(struct umbra_vcpu *vcpu, unsigned int reg, void *data, unsigned int len);
 bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *data,
 		       unsigned int len, bool zero_upper);
