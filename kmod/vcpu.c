@@ -11,6 +11,7 @@
 #include <linux/smp.h>
 #include <linux/uaccess.h>
 #include <trace/events/ipi.h>
+#include "load.h"
 #include "umbra.h"
 
 static void vcpu_sched_in(struct preempt_notifier *pn, int cpu)
@@ -35,6 +36,40 @@ static struct preempt_ops vcpu_preempt_ops = {
 	.sched_out = vcpu_sched_out,
 };
 
+/*
+ * preempt_notifier_register() and preempt_notifier_unregister(), inline, since each exit
+ * to user space needs them. The list is the current task's own; that there are notifiers
+ * at all the kernel has been told when the module was loaded.
+ */
+static __always_inline void follow_task(struct umbra_vcpu *vcpu)
+{
+	hlist_add_head(&vcpu->preempt_notifier.link, &current->preempt_notifiers);
+}
+
+static __always_inline void leave_task(struct umbra_vcpu *vcpu)
+{
+	__hlist_del(&vcpu->preempt_notifier.link);
+}
+
+static __always_inline void load(struct umbra_vcpu *vcpu)
+{
+	preempt_disable();
+	vcpu->cpu = smp_processor_id();
+	umbra_arch_vcpu_load(vcpu, vcpu->cpu);
+	vcpu->loaded = true;
+	follow_task(vcpu);
+	preempt_enable();
+}
+
+static __always_inline void put(struct umbra_vcpu *vcpu)
+{
+	preempt_disable();
+	leave_task(vcpu);
+	vcpu->loaded = false;
+	umbra_arch_vcpu_put(vcpu);
+	preempt_enable();
+}
+
 /**
  * umbra_vcpu_load() - make a vCPU the current CPU's
  * @vcpu: the vCPU; vcpu->mutex is held
@@ -44,12 +79,7 @@ static struct preempt_ops vcpu_preempt_ops = {
  */
 void umbra_vcpu_load(struct umbra_vcpu *vcpu)
 {
-	preempt_disable();
-	vcpu->cpu = smp_processor_id();
-	umbra_arch_vcpu_load(vcpu, vcpu->cpu);
-	vcpu->loaded = true;
-	preempt_notifier_register(&vcpu->preempt_notifier);
-	preempt_enable();
+	load(vcpu);
 }
 
 /**
@@ -58,11 +88,7 @@ void umbra_vcpu_load(struct umbra_vcpu *vcpu)
  */
 void umbra_vcpu_put(struct umbra_vcpu *vcpu)
 {
-	preempt_disable();
-	preempt_notifier_unregister(&vcpu->preempt_notifier);
-	vcpu->loaded = false;
-	umbra_arch_vcpu_put(vcpu);
-	preempt_enable();
+	put(vcpu);
 }
 
 /**
@@ -171,9 +197,9 @@ static long vcpu_ioctl_run(struct umbra_vcpu *vcpu, unsigned long arg)
 	if (unlikely(ret))
 		return ret;
 	for (;;) {
-		umbra_vcpu_load(vcpu);
+		load(vcpu);
 		ret = umbra_arch_vcpu_run(vcpu);
-		umbra_vcpu_put(vcpu);
+		put(vcpu);
 		mutex_unlock(&vcpu->mutex);
 		if (likely(ret != -EAGAIN))
 			return ret;
@@ -184,15 +210,11 @@ static long vcpu_ioctl_run(struct umbra_vcpu *vcpu, unsigned long arg)
 	}
 }
 
-static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+/* All but UMBRA_RUN. */
+static noinline long vcpu_ioctl_other(struct umbra_vcpu *vcpu, unsigned int cmd, unsigned long arg)
 {
-	struct umbra_vcpu *vcpu = file->private_data;
 	long ret;
 
-	if (unlikely(vcpu->vm->mm != current->mm))
-		return -EIO;
-	if (likely(cmd == UMBRA_RUN))
-		return vcpu_ioctl_run(vcpu, arg);
 	if (_IOC_TYPE(cmd) != UMBRA_IOC)
 		return -ENOTTY;
 	/* From other threads, while this vCPU is in UMBRA_RUN. */
@@ -207,6 +229,16 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	umbra_vcpu_put(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	return ret;
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct umbra_vcpu *vcpu = file->private_data;
+
+	if (unlikely(vcpu->vm->mm != current->mm))
+		return -EIO;
+	return likely(cmd == UMBRA_RUN) ? vcpu_ioctl_run(vcpu, arg) :
+					  vcpu_ioctl_other(vcpu, cmd, arg);
 }
 
 static vm_fault_t vcpu_vma_fault(struct vm_fault *vmf)

@@ -106,6 +106,7 @@ struct umbra_nested_tables {
  *	interrupts are still off; exit_reason (index into @exits) is set
  * @fast_exit: handle an exit with interrupts still off if that is possible at
  *	once; true: enter again
+ * @fast_rows: the rows of @exits that @fast_exit knows
  * @complete_exit: after @run, interrupts on: take back an event whose delivery
  *	was cut short, as an injected one (exception, interrupt, NMI)
  * @get_segment: read a segment register
@@ -165,6 +166,7 @@ struct umbra_backend {
 	bool (*can_enter)(struct umbra_vcpu *vcpu);
 	void (*run)(struct umbra_vcpu *vcpu);
 	bool (*fast_exit)(struct umbra_vcpu *vcpu);
+	const bool *fast_rows;
 	void (*complete_exit)(struct umbra_vcpu *vcpu);
 	void (*describe_failure)(struct umbra_vcpu *vcpu, char *reason);
 

@@ -196,8 +196,13 @@ static void rebase(struct umbra_vm *vm, u64 last_tsc)
 	update_all(vm);
 }
 
-/* The vCPU has come from elsewhere, or the host's TSC is not what it was. */
-static noinline void load_anew(struct umbra_vcpu *vcpu, int cpu, u64 tsc)
+/**
+ * umbra_clock_load_anew() - the vCPU comes from elsewhere, or the host's TSC is not what it was
+ * @vcpu: the vCPU, already loaded by the backend; preemption is off
+ * @cpu: the CPU
+ * @tsc: its TSC
+ */
+void umbra_clock_load_anew(struct umbra_vcpu *vcpu, int cpu, u64 tsc)
 {
 	struct umbra_clock_state *state = &vcpu->arch.clock;
 	struct umbra_vm_clock *clock = &vcpu->vm->arch.clock;
@@ -216,33 +221,6 @@ static noinline void load_anew(struct umbra_vcpu *vcpu, int cpu, u64 tsc)
 	    (cpu != state->cpu || tsc - state->update_tsc > umbra_host_tsc_khz() * 1000ULL))
 		umbra_request(vcpu, UMBRA_REQ_CLOCK);
 	state->cpu = cpu;
-}
-
-/**
- * umbra_clock_load() - the vCPU comes to a CPU
- * @vcpu: the vCPU, already loaded by the backend; preemption is off
- * @cpu: the CPU
- *
- * The guest's TSC never goes backwards, whatever the CPU's does.
- */
-void umbra_clock_load(struct umbra_vcpu *vcpu, int cpu)
-{
-	const struct umbra_clock_state *state = &vcpu->arch.clock;
-	u64 tsc = rdtsc();
-
-	/* On the CPU that it has just left there is nothing to do. */
-	if (unlikely(state->cpu != cpu || tsc < state->last_tsc ||
-		     !READ_ONCE(vcpu->vm->arch.clock.stable) || check_tsc_unstable()))
-		load_anew(vcpu, cpu, tsc);
-}
-
-/**
- * umbra_clock_put() - the vCPU leaves its CPU
- * @vcpu: the vCPU; preemption is off
- */
-void umbra_clock_put(struct umbra_vcpu *vcpu)
-{
-	vcpu->arch.clock.last_tsc = rdtsc();
 }
 
 /* May the guest use the TSC of any vCPU with the page of any other? */

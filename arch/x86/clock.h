@@ -66,8 +66,7 @@ struct umbra_clock_state {
 void umbra_clock_vm_create(struct umbra_vm *vm);
 void umbra_clock_vcpu_create(struct umbra_vcpu *vcpu);
 void umbra_clock_reset(struct umbra_vcpu *vcpu);
-void umbra_clock_load(struct umbra_vcpu *vcpu, int cpu);
-void umbra_clock_put(struct umbra_vcpu *vcpu);
+void umbra_clock_load_anew(struct umbra_vcpu *vcpu, int cpu, u64 tsc);
 
 void umbra_clock_update(struct umbra_vcpu *vcpu);
 int umbra_clock_set_msr(struct umbra_vcpu *vcpu, u64 value);

@@ -280,6 +280,7 @@ void umbra_forget_exit(struct umbra_vcpu *vcpu)
 {
 	forget(vcpu);
 	vcpu->arch.complete = NULL;
+	vcpu->arch.pio_in = 0;
 	vcpu->arch.mmio_writes = 0;
 	vcpu->arch.mmio_write_next = 0;
 	vcpu->arch.pio_posted = false;

@@ -40,9 +40,9 @@ static __always_inline void request_pio(struct umbra_vcpu *vcpu, u16 port, unsig
 	run->io.direction = direction;
 	run->io.size = size;
 	run->io.count = count;
+	vcpu->arch.stat[UMBRA_STAT_PIO_EXITS]++;
 	if (unlikely(vcpu->arch.dr7 & DR7_ENABLED))
 		umbra_check_io_breakpoints(vcpu, port, size);
-	vcpu->arch.stat[UMBRA_STAT_PIO_EXITS]++;
 }
 
 static void *pio_data(struct umbra_vcpu *vcpu)
@@ -80,12 +80,16 @@ int umbra_insn_pio_out(struct umbra_emul *c, u16 port, unsigned int size, const 
 	return UMBRA_EMUL_DONE;
 }
 
-static int complete_in(struct umbra_vcpu *vcpu)
+/**
+ * umbra_pio_finish_in() - user space has answered umbra_pio()
+ * @vcpu: the vCPU, loaded; pio_in is not 0
+ */
+void umbra_pio_finish_in(struct umbra_vcpu *vcpu)
 {
 	u64 *rax = &vcpu->arch.gpr[UMBRA_RAX];
 	void *data = pio_data(vcpu);
 
-	switch (vcpu->arch.pio_size) {
+	switch (vcpu->arch.pio_in) {
 	case 1:
 		*rax = (*rax & ~0xffULL) | *(u8 *)data;
 		break;
@@ -96,7 +100,7 @@ static int complete_in(struct umbra_vcpu *vcpu)
 		*rax = *(u32 *)data;
 		break;
 	}
-	return 1;
+	vcpu->arch.pio_in = 0;
 }
 
 /**
@@ -112,12 +116,10 @@ static int complete_in(struct umbra_vcpu *vcpu)
  */
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in)
 {
-	request_pio(vcpu, port, size, 1, in ? UMBRA_IO_IN : UMBRA_IO_OUT);
-	if (in) {
-		vcpu->arch.pio_size = size;
-		vcpu->arch.complete = complete_in;
-	} else {
+	if (in)
+		vcpu->arch.pio_in = size;
+	else
 		*(u32 *)pio_data(vcpu) = vcpu->arch.gpr[UMBRA_RAX];
-	}
+	request_pio(vcpu, port, size, 1, in ? UMBRA_IO_IN : UMBRA_IO_OUT);
 	return 0;
 }

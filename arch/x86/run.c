@@ -52,12 +52,18 @@ DEFINE_STATIC_CALL(umbra_run, no_run);
 DEFINE_STATIC_CALL(umbra_fast_exit, no_fast_exit);
 DEFINE_STATIC_CALL(umbra_complete_exit, no_run);
 
+/* The backend's. */
+static const struct umbra_exit *exits __ro_after_init;
+static const bool *fast_rows __ro_after_init;
+
 /**
  * umbra_run_init() - the backend has been chosen
  */
 void umbra_run_init(void)
 {
 	umbra_insn_init();
+	exits = umbra_backend->exits;
+	fast_rows = umbra_backend->fast_rows;
 	static_call_update(umbra_run, umbra_backend->run);
 	static_call_update(umbra_fast_exit, umbra_backend->fast_exit);
 	static_call_update(umbra_complete_exit, umbra_backend->complete_exit);
@@ -241,11 +247,18 @@ static noinline int take_requests(struct umbra_vcpu *vcpu)
 	return 1;
 }
 
+/* What enter() has come to. */
+enum turn {
+	TURN_NONE,		/* something comes first */
+	TURN_HANDLED,		/* its exit has been dealt with */
+	TURN_EXIT,		/* its exit is for the handler */
+};
+
 /* Enters the guest until there is an exit that needs more than interrupts off. */
-static bool enter(struct umbra_vcpu *vcpu)
+static enum turn enter(struct umbra_vcpu *vcpu)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
-	u64 now;
+	enum turn turn;
 
 	local_irq_disable();
 	WRITE_ONCE(vcpu->mode, UMBRA_IN_GUEST);
@@ -261,7 +274,7 @@ static bool enter(struct umbra_vcpu *vcpu)
 		/* A CPU on its way out (hotplug, reboot); the scheduler finds another. */
 		if (!raw_cpu_read(umbra_virt_on))
 			schedule_timeout_interruptible(1);
-		return false;
+		return TURN_NONE;
 	}
 
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
@@ -277,18 +290,19 @@ static bool enter(struct umbra_vcpu *vcpu)
 	}
 	for (;;) {
 		trace_umbra_entry(vcpu->id, arch->rip);
-		now = rdtsc();
 		if (arch->exit_tsc)
-			arch->exit_counts[arch->exit_reason].cycles += now - arch->exit_tsc;
+			arch->exit_counts[arch->exit_reason].cycles += rdtsc() - arch->exit_tsc;
 		arch->stat[UMBRA_STAT_ENTRIES]++;
 		guest_enter();
 		static_call(umbra_run)(vcpu);
 		guest_exit();
 		arch->exit_tsc = rdtsc();
 		arch->exit_counts[arch->exit_reason].count++;
-		arch->exit_handled = static_call(umbra_fast_exit)(vcpu);
-		if (!arch->exit_handled || READ_ONCE(vcpu->requests) ||
-		    xfer_to_guest_mode_work_pending())
+		turn = TURN_EXIT;
+		if (!fast_rows[arch->exit_reason] || !static_call(umbra_fast_exit)(vcpu))
+			break;
+		turn = TURN_HANDLED;
+		if (READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending())
 			break;
 		arch->stat[UMBRA_STAT_FAST_EXITS]++;
 	}
@@ -297,7 +311,7 @@ static bool enter(struct umbra_vcpu *vcpu)
 	WRITE_ONCE(vcpu->mode, UMBRA_OUTSIDE_GUEST);
 	/* An interrupt that ended the guest's turn is taken here. */
 	local_irq_enable();
-	return true;
+	return turn;
 }
 
 static noinline int entry_failed(struct umbra_vcpu *vcpu)
@@ -360,6 +374,7 @@ static int run_software(struct umbra_vcpu *vcpu)
 static int run_once(struct umbra_vcpu *vcpu)
 {
 	const struct umbra_exit *exit;
+	enum turn turn;
 	int ret;
 
 	if (READ_ONCE(vcpu->requests)) {
@@ -374,15 +389,16 @@ static int run_once(struct umbra_vcpu *vcpu)
 	}
 	if (vcpu->arch.mp_state != UMBRA_MP_RUNNABLE)
 		return wait_runnable(vcpu);
-	if (!enter(vcpu))
+	turn = enter(vcpu);
+	if (turn == TURN_NONE)
 		return 1;
 
 	static_call(umbra_complete_exit)(vcpu);
-	if (vcpu->arch.exit_handled) {
+	if (turn == TURN_HANDLED) {
 		ret = 1;
 	} else {
 		umbra_lapic_settle_eoi(vcpu->arch.lapic);
-		exit = &umbra_backend->exits[vcpu->arch.exit_reason];
+		exit = &exits[vcpu->arch.exit_reason];
 		ret = likely(exit->handler) ? exit->handler(vcpu) : entry_failed(vcpu);
 	}
 	if (ret > 0 && unlikely(vcpu->arch.lapic->eoi_pending))
@@ -406,6 +422,8 @@ int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu)
 	int ret = 1;
 
 	umbra_fpu_load(vcpu);
+	if (vcpu->arch.pio_in)
+		umbra_pio_finish_in(vcpu);
 	complete = vcpu->arch.complete;
 	if (complete) {
 		vcpu->arch.complete = NULL;

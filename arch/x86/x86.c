@@ -10,6 +10,7 @@
 #include <asm/trap_pf.h>
 #include "cpuid.h"
 #include "fpu.h"
+#include "load.h"
 #include "umbra.h"
 
 #define NO_BACKEND	"the CPU has neither AMD-V nor VT-x, or hides it"
@@ -23,16 +24,16 @@ static const struct umbra_backend *const backends[] = {
 };
 
 /* Called directly, since every exit to user space needs them. */
-static void no_load(struct umbra_vcpu *vcpu, int cpu)
+void umbra_no_load(struct umbra_vcpu *vcpu, int cpu)
 {
 }
 
-static void no_put(struct umbra_vcpu *vcpu)
+void umbra_no_put(struct umbra_vcpu *vcpu)
 {
 }
 
-DEFINE_STATIC_CALL(backend_load, no_load);
-DEFINE_STATIC_CALL(backend_put, no_put);
+DEFINE_STATIC_CALL(umbra_backend_load, umbra_no_load);
+DEFINE_STATIC_CALL(umbra_backend_put, umbra_no_put);
 
 static unsigned int xsave_size;
 
@@ -84,8 +85,8 @@ int umbra_arch_init(void)
 		return ret;
 	if (!umbra_backend)
 		return 0;
-	static_call_update(backend_load, umbra_backend->vcpu_load);
-	static_call_update(backend_put, umbra_backend->vcpu_put);
+	static_call_update(umbra_backend_load, umbra_backend->vcpu_load);
+	static_call_update(umbra_backend_put, umbra_backend->vcpu_put);
 	umbra_run_init();
 	ret = umbra_backend->setup();
 	if (ret)
@@ -239,27 +240,6 @@ void umbra_arch_vcpu_destroy(struct umbra_vcpu *vcpu)
 	umbra_fpu_free(vcpu);
 	umbra_cpuid_free(vcpu);
 	kfree(vcpu->arch.exit_counts);
-}
-
-/**
- * umbra_arch_vcpu_load() - the vCPU's task runs on this CPU now
- * @vcpu: the vCPU
- * @cpu: this CPU; preemption is off
- */
-void umbra_arch_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
-{
-	static_call(backend_load)(vcpu, cpu);
-	umbra_clock_load(vcpu, cpu);
-}
-
-/**
- * umbra_arch_vcpu_put() - the vCPU's task leaves this CPU
- * @vcpu: the vCPU; preemption is off
- */
-void umbra_arch_vcpu_put(struct umbra_vcpu *vcpu)
-{
-	umbra_clock_put(vcpu);
-	static_call(backend_put)(vcpu);
 }
 
 /* Names of enum umbra_vcpu_stat. */

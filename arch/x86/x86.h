@@ -138,7 +138,6 @@ struct umbra_vcpu_arch {
 	u32 exit_reason;	/* index into umbra_backend->exits */
 	u8 exit_insn_len;	/* of the instruction that exited, 0: the CPU did not say */
 	bool exit_soon;		/* exit right after the event that the next entry injects */
-	bool exit_handled;	/* by the backend's fast_exit() */
 	u64 exit_code;		/* as the CPU gave it */
 	u64 exit_tsc;		/* when it was; 0: counted already */
 
@@ -162,6 +161,7 @@ struct umbra_vcpu_arch {
 	/* Writes of executed instructions that user space has yet to do. */
 	struct umbra_mmio mmio_write[UMBRA_MMIO_MAX];
 	u8 mmio_writes, mmio_write_next;
+	u8 pio_in;			/* size of the IN that user space has yet to answer; 0: none */
 	u32 pio_size;			/* bytes of port input asked of user space */
 	u32 pio_done;			/* bytes of it that user space has supplied */
 	bool pio_posted;		/* port output that user space has yet to do */
@@ -210,8 +210,6 @@ int umbra_arch_vm_create(struct umbra_vm *vm, u32 paging);
 void umbra_arch_vm_destroy(struct umbra_vm *vm);
 int umbra_arch_vcpu_create(struct umbra_vcpu *vcpu);
 void umbra_arch_vcpu_destroy(struct umbra_vcpu *vcpu);
-void umbra_arch_vcpu_load(struct umbra_vcpu *vcpu, int cpu);
-void umbra_arch_vcpu_put(struct umbra_vcpu *vcpu);
 bool umbra_arch_vcpu_runnable(struct umbra_vcpu *vcpu);
 long umbra_arch_dev_ioctl(unsigned int cmd, void __user *arg);
 long umbra_arch_vm_ioctl(struct umbra_vm *vm, unsigned int cmd, void __user *arg);
@@ -244,6 +242,7 @@ int umbra_cpl(struct umbra_vcpu *vcpu);
 
 /* pio.c */
 int umbra_pio(struct umbra_vcpu *vcpu, u16 port, unsigned int size, bool in);
+void umbra_pio_finish_in(struct umbra_vcpu *vcpu);
 
 /* taskswitch.c */
 int umbra_task_switch(struct umbra_vcpu *vcpu, const struct umbra_emul_task *task);

@@ -267,13 +267,7 @@ bool svm_raised_by_instruction(u32 info)
 	       (vector == X86_TRAP_BP || vector == X86_TRAP_OF);
 }
 
-/**
- * svm_complete_exit() - take back an event whose delivery the exit cut short
- * @vcpu: the vCPU, loaded
- *
- * Only the valid bit of EXITINTINFO can be relied on when there is none.
- */
-void svm_complete_exit(struct umbra_vcpu *vcpu)
+static noinline void complete_exit(struct umbra_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
@@ -335,6 +329,29 @@ void svm_complete_exit(struct umbra_vcpu *vcpu)
 		};
 		break;
 	}
+}
+
+/**
+ * svm_complete_exit() - take back an event whose delivery the exit cut short
+ * @vcpu: the vCPU, loaded
+ *
+ * Only the valid bit of EXITINTINFO can be relied on when there is none.
+ */
+void svm_complete_exit(struct umbra_vcpu *vcpu)
+{
+	const struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_control_area *control = &svm->vmcb->control;
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+
+	if (unlikely(svm->unfinished || control->exit_int_info & SVM_EVENT_VALID ||
+		     control->int_state & SVM_INTERRUPT_SHADOW_MASK ||
+		     arch->exit_reason == SVM_ROW_INVALID)) {
+		complete_exit(vcpu);
+		return;
+	}
+	arch->exception.injected = false;
+	arch->interrupt.injected = false;
+	arch->nmi_injected = false;
 }
 
 /**

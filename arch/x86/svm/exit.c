@@ -82,17 +82,21 @@ static __always_inline unsigned int insn_length(struct umbra_vcpu *vcpu, u32 opc
 }
 
 /* umbra_skip_insn(), where mostly no shadow ends, no step is taken and no address wraps. */
-static __always_inline int skip_bytes(struct umbra_vcpu *vcpu, unsigned int length)
+static __always_inline int skip_to(struct umbra_vcpu *vcpu, u64 rip)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
-	u64 rip = arch->rip + length;
 
 	if (unlikely(arch->rflags & X86_EFLAGS_TF || (rip ^ arch->rip) >> 32 ||
 		     to_vmcb(vcpu)->control.int_state & SVM_INTERRUPT_SHADOW_MASK))
-		return umbra_skip_insn(vcpu, length);
+		return umbra_skip_insn(vcpu, rip - arch->rip);
 	arch->rip = rip;
 	arch->rflags &= ~(u64)X86_EFLAGS_RF;
 	return 1;
+}
+
+static __always_inline int skip_bytes(struct umbra_vcpu *vcpu, unsigned int length)
+{
+	return skip_to(vcpu, vcpu->arch.rip + length);
 }
 
 static __always_inline int skip(struct umbra_vcpu *vcpu, u32 opcode)
@@ -144,7 +148,7 @@ static int exit_io(struct umbra_vcpu *vcpu)
 	if (info & IOIO_STRING)
 		return umbra_emulate_exit(vcpu);
 	/* EXITINFO2 is the RIP of the next instruction, on every CPU. */
-	skip_bytes(vcpu, control->exit_info_2 - vcpu->arch.rip);
+	skip_to(vcpu, control->exit_info_2);
 	return umbra_pio(vcpu, IOIO_PORT(info), IOIO_SIZE(info), info & IOIO_IN);
 }
 
@@ -397,7 +401,7 @@ static bool fast_cpuid(struct umbra_vcpu *vcpu)
 {
 	unsigned int length;
 
-	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
+	/* Sizes of XSAVE areas follow from XCR0, which is read back when the inner loop ends. */
 	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
 		return false;
 	length = quick_length(vcpu, OP_CPUID);
@@ -560,8 +564,7 @@ static noinline bool fast(struct umbra_vcpu *vcpu)
 	}
 }
 
-/* The rows that fast() knows. */
-static const bool has_fast[SVM_NR_ROWS] = {
+static const bool fast_rows[SVM_NR_ROWS] = {
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF] = true,
 	[SVM_ROW_NPF] = true,
 	[SVM_EXIT_WRITE_CR3] = true,
@@ -583,8 +586,6 @@ bool svm_fast_exit(struct umbra_vcpu *vcpu)
 {
 	bool done;
 
-	if (!has_fast[vcpu->arch.exit_reason])
-		return false;
 	/* The trap after a step is for the handlers: complete_exit() must have been there first. */
 	if (unlikely(vcpu->arch.rflags & X86_EFLAGS_TF))
 		return false;
@@ -613,6 +614,7 @@ const struct umbra_backend umbra_svm_backend = {
 	.vcpu_put = svm_vcpu_put,
 	.run = svm_run,
 	.fast_exit = svm_fast_exit,
+	.fast_rows = fast_rows,
 	.complete_exit = svm_complete_exit,
 	.describe_failure = svm_describe_failure,
 	.get_segment = svm_get_segment,

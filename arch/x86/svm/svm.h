@@ -99,17 +99,18 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @asid_generation: that of the ASID in use; 0: take a new one
  * @asid_cpu: CPU whose ASID it is
  * @debug_passed: the guest has the debug registers to itself until it is put
- * @virq: V_IRQ carries the interrupt that is being injected
- * @fast_event: what is in EVENTINJ is still pending to the rest of the module
- * @look_again: something waits that no window could be opened for
- * @nmi_masked: an NMI has been delivered and no IRET executed since
- * @awaiting_iret: the IRET at @iret_rip has been let through
- * @iret_rip: its address
- * @iret_done: it has been executed when the last exit came
  * @stepping: RFLAGS.TF is ours, to exit after one instruction
  * @guest_steps: ... and the guest had it set, too
- * @shadow_rip: loses_shadow: where the guest was in a shadow at the last exit
- * @shadow: ... if it was
+ * @nmi_masked: an NMI has been delivered and no IRET executed since
+ * @look_again: something waits that no window could be opened for
+ * @virq: V_IRQ carries the interrupt that is being injected
+ * @fast_event: what is in EVENTINJ is still pending to the rest of the module
+ * @awaiting_iret: the IRET at @iret_rip has been let through
+ * @iret_done: it has been executed when the last exit came
+ * @shadow: loses_shadow: the guest was in a shadow at the last exit, at @shadow_rip
+ * @unfinished: any of those from @virq to @shadow, for svm_complete_exit()
+ * @shadow_rip: see @shadow
+ * @iret_rip: see @awaiting_iret
  */
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -117,15 +118,20 @@ struct svm_vcpu {
 	u64 asid_generation;
 	int asid_cpu;
 	bool debug_passed;
-	bool virq;
-	bool fast_event;
-	bool look_again;
-	bool nmi_masked;
-	bool awaiting_iret;
-	bool iret_done;
 	bool stepping;
 	bool guest_steps;
-	bool shadow;
+	bool nmi_masked;
+	bool look_again;
+	union {
+		struct {
+			bool virq;
+			bool fast_event;
+			bool awaiting_iret;
+			bool iret_done;
+			bool shadow;
+		};
+		u64 unfinished;
+	};
 	u64 shadow_rip;
 	u64 iret_rip;
 };

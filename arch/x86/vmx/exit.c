@@ -264,7 +264,7 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
 
 static bool fast_cpuid(struct umbra_vcpu *vcpu)
 {
-	/* Sizes of XSAVE areas follow from XCR0, which is still in the CPU: umbra_fpu_exit(). */
+	/* Sizes of XSAVE areas follow from XCR0, which is read back when the inner loop ends. */
 	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
 		return false;
 	exit_cpuid(vcpu);
@@ -333,6 +333,15 @@ static bool fast_ept_violation(struct umbra_vcpu *vcpu)
 	return true;
 }
 
+static const bool fast_rows[VMX_NR_ROWS] = {
+	[EXIT_REASON_CPUID] = true,
+	[VMX_ROW_PF] = true,
+	[EXIT_REASON_EPT_VIOLATION] = true,
+	[EXIT_REASON_CR_ACCESS] = true,
+	[EXIT_REASON_INVLPG] = true,
+	[EXIT_REASON_PREEMPTION_TIMER] = true,
+};
+
 /**
  * vmx_fast_exit() - deal with an exit while interrupts are still off
  * @vcpu: the vCPU, loaded; interrupts off
@@ -380,6 +389,7 @@ const struct umbra_backend umbra_vmx_backend = {
 	.can_enter = vmx_can_enter,
 	.run = vmx_run,
 	.fast_exit = vmx_fast_exit,
+	.fast_rows = fast_rows,
 	.complete_exit = vmx_complete_exit,
 	.describe_failure = vmx_describe_failure,
 	.get_segment = vmx_get_segment,

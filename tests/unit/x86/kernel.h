@@ -156,6 +156,9 @@ extern unsigned int tsc_khz;
 u64 rdtsc(void);
 #define rdtsc_ordered		rdtsc
 #define check_tsc_unstable()	fake_unstable
+
+#define DECLARE_STATIC_CALL(name, function)	extern typeof(function) name
+#define static_call(name)	name
 #define ktime_get_boottime_ns()	fake_ns
 #define ktime_get_real_ns()	(fake_ns + 1700000000ULL * NSEC_PER_SEC)
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* TSC and paravirtual clock, read as a guest reads them. */
 #include "apic.h"
+#include "load.h"
 
 #define MSR_ENABLE	1
 
