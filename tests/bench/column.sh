@@ -23,6 +23,7 @@ jobs=$3
 directory=$4
 tab=$(printf '\t')
 huge=/sys/kernel/mm/transparent_hugepage/enabled
+collapse=/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
 tracing=/sys/kernel/tracing
 histogram=hist:keys=exit_reason:size=2048
 
@@ -33,6 +34,7 @@ skip() {
 
 restore() {
 	[ ! -e $huge ] || echo "$huge_before" >$huge
+	[ ! -e $collapse ] || echo "$collapse_before" >$collapse
 	[ -z "$loaded" ] || rmmod "$loaded"
 	[ -z "$unloaded" ] || modprobe "$unloaded" "$parameter=$before"
 	[ -z "$umbra_unloaded" ] || insmod "$UMBRA_KO"
@@ -109,6 +111,7 @@ unloaded=
 umbra_unloaded=
 before=
 huge_before=$(sed 's/.*\[\(.*\)\].*/\1/' $huge 2>/dev/null)
+collapse_before=$(cat $collapse 2>/dev/null)
 module=kvm_amd
 parameter=npt
 if ! grep -q '^flags.* svm\b' /proc/cpuinfo; then
@@ -118,6 +121,8 @@ fi
 trap restore EXIT
 trap 'exit 1' INT TERM HUP
 
+# khugepaged would copy pages of some guest whenever its time has come.
+[ ! -e $collapse ] || echo 4294967295 >$collapse
 case $hypervisor in
 umbra)
 	load_umbra
