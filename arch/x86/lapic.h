@@ -72,7 +72,9 @@ enum umbra_lvt {
  * @svr: spurious-interrupt vector, bit 8 enables the APIC
  * @icr: interrupt command: @own_icr, or in @page
  * @icr2: destination of that, in bits 31:24 in xAPIC mode: @own_icr2, or in @page
- * @own_tpr, @own_icr, @own_icr2: where these are when there is no page
+ * @own_tpr: where it is when there is no page
+ * @own_icr: where it is when there is no page
+ * @own_icr2: where it is when there is no page
  * @lvt: local vector table
  * @timer: hrtimer of all timer modes
  * @tmict: initial count
@@ -222,10 +224,10 @@ static inline int umbra_highest_vector(const unsigned long *map)
 	int i;
 
 	for (i = BITS_TO_LONGS(UMBRA_NR_VECTORS) - 1; i >= 0; i--) {
-		unsigned long word = READ_ONCE(map[i]);
+		unsigned long bits = READ_ONCE(map[i]);
 
-		if (word)
-			return i * BITS_PER_LONG + __fls(word);
+		if (bits)
+			return i * BITS_PER_LONG + __fls(bits);
 	}
 	return -1;
 }

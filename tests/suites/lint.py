@@ -8,6 +8,8 @@ from pathlib import Path
 from testhost import cache, debugkernel, kernels, sources
 from testhost.cache import REPO, HostError
 
+from . import analysis
+
 # checkpatch is about patches to Linux: what it says of paths in Linux' tree does
 # not apply. The rest does, but for what Linux' headers offer and those of a C
 # library do not, which goes for the ABI, too; its spelling (codespell has that); and the
@@ -69,6 +71,25 @@ def _scripts():
     return found
 
 
+def _kernel_doc(report):
+    """Comments that describe functions and structures describe all of them."""
+    # 6.1's script does not know all warnings.
+    script = debugkernel.source("6.12") / "scripts/kernel-doc"
+    files = [f for f in tracked("kmod", "arch", "uapi", "userland") if f.endswith((".c", ".h"))]
+    report.command("lint kernel-doc", ["perl", script, "-none", "-Wall", "-Werror", *files],
+                   _silent, cwd=REPO)
+
+
+def _manual_pages(report):
+    pages = tracked("Documentation/man")
+    # Below warnings mandoc has remarks on style: lines longer than 80 characters.
+    report.command("lint mandoc", ["mandoc", "-T", "lint", "-W", "warning", *pages], _silent,
+                   cwd=REPO)
+    for page in pages:
+        report.command(f"lint groff {Path(page).name}",
+                       ["groff", "-man", "-t", "-ww", "-z", "-Kutf8", page], _silent, cwd=REPO)
+
+
 def run(report):
     """Run every tool over its files."""
     try:
@@ -81,8 +102,12 @@ def run(report):
                 files = [f for part in parts for f in tracked(part) if f.endswith((".c", ".h", ".S"))]
                 report.command(f"lint checkpatch {what}",
                                ["perl", script, *CHECKPATCH, "--ignore", ignored, *files], _silent, cwd=REPO)
+        if report.wanted("lint kernel-doc"):
+            _kernel_doc(report)
+        analysis.run(report)
     except HostError as error:
         report.failed("lint", str(error))
+    _manual_pages(report)
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
     programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",
                 "tests/bench/run", "tests/bench/yardstick", "tests/fuzz/run", "tests/unit/bench/run",

@@ -198,7 +198,8 @@ struct vmx_msr_lists {
  * @syscall_msrs: the guest's, while not in the CPU
  * @pat: the guest's IA32_PAT, which never gets into the CPU
  * @apic_page: registers of the local APIC that the CPU uses; NULL: none
- * @tpr_threshold, @eoi_exits: what the VMCS holds
+ * @tpr_threshold: what the VMCS holds
+ * @eoi_exits: what the VMCS holds
  * @deadline: guest TSC at which the guest is to exit, 0: none
  * @timed: the VMX-preemption timer is on
  * @pml_page: addresses of pages that were written, noted by the CPU; NULL: none
