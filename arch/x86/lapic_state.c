@@ -98,7 +98,8 @@ static bool state_valid(struct umbra_lapic *lapic, const struct umbra_lapic_stat
 		return false;
 	if (get_reg(state, APIC_TASKPRI) & ~APIC_TPRI_MASK ||
 	    get_reg(state, APIC_SPIV) & ~UMBRA_APIC_SPURIOUS_WRITABLE ||
-	    get_reg(state, APIC_ESR) & ~UMBRA_APIC_ESR_BITS || state->esr_pending & ~UMBRA_APIC_ESR_BITS ||
+	    get_reg(state, APIC_ESR) & ~UMBRA_APIC_ESR_BITS ||
+	    state->esr_pending & ~UMBRA_APIC_ESR_BITS ||
 	    get_reg(state, APIC_TDCR) & ~UMBRA_APIC_TDCR_WRITABLE ||
 	    get_reg(state, APIC_ICR) & ~(UMBRA_APIC_ICR_WRITABLE & ~UMBRA_APIC_ICR_IGNORED) ||
 	    (get_reg(state, APIC_DFR) & APIC_DFR_CLUSTER) != APIC_DFR_CLUSTER ||

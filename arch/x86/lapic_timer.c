@@ -252,8 +252,8 @@ void umbra_lapic_timer_restore(struct umbra_lapic *lapic, u64 remaining)
 		start_count(lapic, remaining);
 }
 
-/* Fires at once if the deadline has passed. */
-static void start_deadline(struct umbra_lapic *lapic)
+/* Fires at once if the deadline has passed. Else the CPU is to notice, if it may and can. */
+static void start_deadline(struct umbra_lapic *lapic, bool in_cpu)
 {
 	u64 tsc = umbra_guest_tsc(lapic->vcpu);
 
@@ -262,7 +262,8 @@ static void start_deadline(struct umbra_lapic *lapic)
 		umbra_lapic_local(lapic, UMBRA_LVT_TIMER);
 		return;
 	}
-	give_deadline(lapic);
+	if (in_cpu)
+		give_deadline(lapic);
 	if (!lapic->deadline_in_cpu)
 		start(lapic, ticks_to_ns(lapic->deadline - tsc));
 }
@@ -325,20 +326,23 @@ void umbra_lapic_timer_set_deadline(struct umbra_lapic *lapic, u64 tsc)
 	cancel(lapic);
 	lapic->deadline = tsc;
 	if (tsc)
-		start_deadline(lapic);
+		start_deadline(lapic, true);
 }
 
 /**
  * umbra_lapic_tsc_changed() - the guest's TSC was set: a deadline moves
  * @vcpu: the vCPU; its own thread, preemption may be off
+ *
+ * A CPU that has the deadline looks at the guest's TSC whenever it enters. One that
+ * is a timer's stays that, as the vCPU may be asleep.
  */
 void umbra_lapic_tsc_changed(struct umbra_vcpu *vcpu)
 {
 	struct umbra_lapic *lapic = vcpu->arch.lapic;
 
-	if (!lapic || !is_deadline(lapic->lvt[UMBRA_LVT_TIMER]))
+	if (!lapic || !is_deadline(lapic->lvt[UMBRA_LVT_TIMER]) || lapic->deadline_in_cpu)
 		return;
-	cancel(lapic);
+	hrtimer_cancel(&lapic->timer);
 	if (lapic->deadline)
-		start_deadline(lapic);
+		start_deadline(lapic, false);
 }

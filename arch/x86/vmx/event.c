@@ -204,11 +204,29 @@ void vmx_cancel_injection(struct umbra_vcpu *vcpu)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
+/*
+ * Where the CPU reports a wrong event: if interrupts are enabled and one is in
+ * service, it was about to be delivered. (Unless the guest enables them again
+ * before the EOI, and the delivery of an exception was cut short there.) Else what
+ * the CPU says is right.
+ */
+static u32 really_cut_short(const struct umbra_vcpu *vcpu, u32 info)
+{
+	u8 serviced = vmcs_read(GUEST_INTR_STATUS) >> 8;
+
+	if (!vcpu->arch.lapic->delivers || !serviced || !(vcpu->arch.rflags & X86_EFLAGS_IF))
+		return info;
+	return INTR_TYPE_EXT_INTR | serviced;
+}
+
 static void take_back(struct umbra_vcpu *vcpu, u32 info)
 {
 	struct umbra_vcpu_arch *arch = &vcpu->arch;
-	u8 vector = info & INTR_INFO_VECTOR_MASK;
+	u8 vector;
 
+	if (unlikely(vmx_caps.forgets_vector))
+		info = really_cut_short(vcpu, info);
+	vector = info & INTR_INFO_VECTOR_MASK;
 	switch (info & INTR_INFO_INTR_TYPE_MASK) {
 	case INTR_TYPE_EXT_INTR:
 		arch->interrupt = (struct umbra_interrupt) { .injected = true, .vector = vector };

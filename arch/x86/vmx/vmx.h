@@ -65,6 +65,8 @@ enum vmx_word {
  * @virtual_x2apic: ... and in x2APIC mode it gets there by MSR
  * @interrupt_delivery: the CPU reads that page for the guest, and delivers
  *	interrupts and takes EOIs by itself
+ * @forgets_vector: an exit that cuts the delivery of such an interrupt short does not
+ *	say so right
  * @timer: the guest's turn can be ended by the VMX-preemption timer, which counts
  * @timer_shift: ... the TSC's ticks, divided by two to the power of this
  * @load_efer: EFER is switched by the CPU, without a list
@@ -94,6 +96,7 @@ struct vmx_caps {
 	bool apic_access;
 	bool virtual_x2apic;
 	bool interrupt_delivery;
+	bool forgets_vector;
 	bool timer;
 	u8 timer_shift;
 	bool load_efer;

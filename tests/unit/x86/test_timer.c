@@ -268,6 +268,15 @@ static void deadline_asleep(void **state)
 	umbra_lapic_timer_sleep(cpu->arch.lapic);
 	fake_advance(1);
 	assert_true(fired());
+	/* The TSC is set while it sleeps: the timer moves, and stays one. */
+	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 4000000);
+	umbra_lapic_timer_sleep(cpu->arch.lapic);
+	umbra_clock_adjust_tsc(cpu, 2000000);
+	assert_int_equal(fake_apic.deadline, 0);
+	fake_advance(999999);
+	assert_false(fired());
+	fake_advance(2);
+	assert_true(fired());
 	/* The TSC is set: the CPU is given the deadline anew, or it has passed. */
 	wrmsr(cpu, MSR_IA32_TSC_DEADLINE, umbra_guest_tsc(cpu) + 2000000);
 	umbra_clock_adjust_tsc(cpu, 1000000);
