@@ -161,7 +161,7 @@ struct umbra_vcpu_arch {
 	/* Writes of executed instructions that user space has yet to do. */
 	struct umbra_mmio mmio_write[UMBRA_MMIO_MAX];
 	u8 mmio_writes, mmio_write_next;
-	u8 pio_in;			/* size of the IN that user space has yet to answer; 0: none */
+	u8 pio_in;			/* size of the IN that waits for user space; 0: none */
 	u32 pio_size;			/* bytes of port input asked of user space */
 	u32 pio_done;			/* bytes of it that user space has supplied */
 	bool pio_posted;		/* port output that user space has yet to do */
