@@ -79,19 +79,32 @@ static struct miscdevice umbra_device = {
 	.mode = 0660,
 };
 
+atomic_long_t umbra_pages = ATOMIC_LONG_INIT(0);
+
+/* Every VM is gone, so whatever is not given back by now never will be. */
+static void check_pages(void)
+{
+	long pages = atomic_long_read(&umbra_pages);
+
+	WARN(pages, "umbra: %ld pages are not given back\n", pages);
+}
+
 static int __init umbra_init(void)
 {
 	int ret;
 
 	ret = umbra_arch_init();
-	if (ret)
+	if (ret) {
+		check_pages();
 		return ret;
+	}
 	/* Patches the scheduler, so once and not for every VM. */
 	preempt_notifier_inc();
 	ret = misc_register(&umbra_device);
 	if (ret) {
 		preempt_notifier_dec();
 		umbra_arch_exit();
+		check_pages();
 	}
 	return ret;
 }
@@ -102,6 +115,7 @@ static void __exit umbra_exit(void)
 	misc_deregister(&umbra_device);
 	preempt_notifier_dec();
 	umbra_arch_exit();
+	check_pages();
 }
 module_exit(umbra_exit);
 

@@ -36,6 +36,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <umbra/umbra.h>
+#include "pages.h"
 
 typedef u64 gva_t;
 typedef u64 gpa_t;

@@ -289,7 +289,7 @@ static const struct file_operations vcpu_fops = {
 void umbra_vcpu_destroy(struct umbra_vcpu *vcpu)
 {
 	umbra_arch_vcpu_destroy(vcpu);
-	free_pages((unsigned long)vcpu->run, get_order(UMBRA_RUN_SIZE));
+	umbra_free_pages(virt_to_page(vcpu->run), get_order(UMBRA_RUN_SIZE));
 	kfree(vcpu);
 }
 
@@ -319,8 +319,8 @@ struct umbra_vcpu *umbra_vcpu_create(struct umbra_vm *vm, u32 id)
 	preempt_notifier_init(&vcpu->preempt_notifier, &vcpu_preempt_ops);
 
 	/* Compound, so that a mapping's reference to either page keeps both. */
-	pages = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_COMP,
-			    get_order(UMBRA_RUN_SIZE));
+	pages = umbra_alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_COMP,
+				  get_order(UMBRA_RUN_SIZE));
 	if (!pages)
 		goto err_vcpu;
 	vcpu->run = page_address(pages);
@@ -331,7 +331,7 @@ struct umbra_vcpu *umbra_vcpu_create(struct umbra_vm *vm, u32 id)
 	return vcpu;
 
 err_run:
-	__free_pages(pages, get_order(UMBRA_RUN_SIZE));
+	umbra_free_pages(pages, get_order(UMBRA_RUN_SIZE));
 err_vcpu:
 	kfree(vcpu);
 	return ERR_PTR(ret);

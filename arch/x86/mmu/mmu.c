@@ -167,7 +167,7 @@ int umbra_mmu_vcpu_create(struct umbra_vcpu *vcpu)
 	if (!mmu->roots)
 		return -ENOMEM;
 	/* CR3 has 32 bits outside long mode (SDM Vol. 3 4.4.1). */
-	mmu->pae_table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT | GFP_DMA32);
+	mmu->pae_table = umbra_get_page(GFP_KERNEL_ACCOUNT | GFP_DMA32 | __GFP_ZERO);
 	return mmu->pae_table ? 0 : -ENOMEM;
 }
 
@@ -180,7 +180,7 @@ void umbra_mmu_vcpu_free(struct umbra_vcpu *vcpu)
 	if (!umbra_mmu_is_nested(vcpu->vm))
 		umbra_shadow_drop_roots(vcpu);
 	umbra_mmu_free_caches(vcpu);
-	free_page((unsigned long)vcpu->arch.mmu.pae_table);
+	umbra_free_page(vcpu->arch.mmu.pae_table);
 	vcpu->arch.mmu.pae_table = NULL;
 	kfree(vcpu->arch.mmu.roots);
 	vcpu->arch.mmu.roots = NULL;

@@ -70,7 +70,7 @@ static int topup_copies(struct umbra_mmu_cache *cache)
 	if (likely(cache->count >= PAGES_MIN))
 		return 0;
 	while (cache->count < 2 * PAGES_MIN) {
-		void *copy = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+		void *copy = umbra_get_page(GFP_KERNEL_ACCOUNT);
 
 		if (!copy)
 			return cache->count >= PAGES_MIN ? 0 : -ENOMEM;
@@ -83,7 +83,7 @@ static int topup_copies(struct umbra_mmu_cache *cache)
 static void unit_free(struct umbra_mmu_page *page)
 {
 	set_page_private(virt_to_page(page->table), 0);
-	free_page((unsigned long)page->table);
+	umbra_free_page(page->table);
 	kmem_cache_free(page_cache, page);
 }
 
@@ -93,7 +93,7 @@ static struct umbra_mmu_page *unit_alloc(void)
 
 	if (!page)
 		return NULL;
-	page->table = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	page->table = umbra_get_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!page->table) {
 		kmem_cache_free(page_cache, page);
 		return NULL;
@@ -176,7 +176,7 @@ void umbra_mmu_free_caches(struct umbra_vcpu *vcpu)
 	while (mmu->rmaps.count)
 		kmem_cache_free(rmap_cache, mmu->rmaps.object[--mmu->rmaps.count]);
 	while (mmu->copies.count)
-		free_page((unsigned long)mmu->copies.object[--mmu->copies.count]);
+		umbra_free_page(mmu->copies.object[--mmu->copies.count]);
 }
 
 /**
@@ -269,7 +269,7 @@ void umbra_page_account(struct umbra_vm *vm, struct umbra_mmu_page *page)
 /* No CPU can know of it any more; its table is empty. */
 static void page_free(struct umbra_mmu_vm *mmu, struct umbra_mmu_page *page)
 {
-	free_page((unsigned long)page->guest);
+	umbra_free_page(page->guest);
 	if (mmu->nr_spare >= SPARE_MAX) {
 		unit_free(page);
 		return;

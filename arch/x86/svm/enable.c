@@ -200,9 +200,9 @@ static void read_caps(void)
 static void free_cpu(struct svm_cpu *c)
 {
 	if (c->save)
-		__free_page(c->save);
+		umbra_free_pages(c->save, 0);
 	if (c->host)
-		__free_page(c->host);
+		umbra_free_pages(c->host, 0);
 	c->save = NULL;
 	c->host = NULL;
 }
@@ -220,8 +220,8 @@ int svm_setup(void)
 	u8 *map;
 
 	read_caps();
-	iopm = alloc_pages(GFP_KERNEL, IOPM_ORDER);
-	msrpm = alloc_pages(GFP_KERNEL, MSRPM_ORDER);
+	iopm = umbra_alloc_pages(GFP_KERNEL, IOPM_ORDER);
+	msrpm = umbra_alloc_pages(GFP_KERNEL, MSRPM_ORDER);
 	if (!iopm || !msrpm)
 		goto err;
 	memset(page_address(iopm), 0xff, IOPM_BYTES);
@@ -233,8 +233,8 @@ int svm_setup(void)
 	for_each_possible_cpu(cpu) {
 		struct svm_cpu *c = &per_cpu(svm_cpu, cpu);
 
-		c->save = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
-		c->host = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		c->save = umbra_alloc_pages_on(cpu, GFP_KERNEL | __GFP_ZERO);
+		c->host = umbra_alloc_pages_on(cpu, GFP_KERNEL | __GFP_ZERO);
 		if (!c->save || !c->host)
 			goto err;
 		c->host_pa = page_to_phys(c->host);
@@ -256,9 +256,9 @@ void svm_teardown(void)
 	for_each_possible_cpu(cpu)
 		free_cpu(&per_cpu(svm_cpu, cpu));
 	if (iopm)
-		__free_pages(iopm, IOPM_ORDER);
+		umbra_free_pages(iopm, IOPM_ORDER);
 	if (msrpm)
-		__free_pages(msrpm, MSRPM_ORDER);
+		umbra_free_pages(msrpm, MSRPM_ORDER);
 	iopm = NULL;
 	msrpm = NULL;
 }

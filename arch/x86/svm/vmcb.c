@@ -78,7 +78,7 @@ int svm_vcpu_create(struct umbra_vcpu *vcpu)
 	svm = kzalloc(sizeof(*svm), GFP_KERNEL_ACCOUNT);
 	if (!svm)
 		return -ENOMEM;
-	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	page = umbra_alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
 	if (!page) {
 		kfree(svm);
 		return -ENOMEM;
@@ -100,7 +100,7 @@ void svm_vcpu_free(struct umbra_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm_forget_vmcb(svm->vmcb);
-	free_page((unsigned long)svm->vmcb);
+	umbra_free_page(svm->vmcb);
 	kfree(svm);
 }
 

@@ -47,7 +47,7 @@ int vmx_apic_setup(void)
 {
 	if (!vmx_caps.apic_access)
 		return 0;
-	access_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	access_page = umbra_alloc_pages(GFP_KERNEL | __GFP_ZERO, 0);
 	return access_page ? 0 : -ENOMEM;
 }
 
@@ -57,7 +57,7 @@ int vmx_apic_setup(void)
 void vmx_apic_teardown(void)
 {
 	if (access_page)
-		__free_page(access_page);
+		umbra_free_pages(access_page, 0);
 	access_page = NULL;
 }
 
@@ -73,7 +73,7 @@ int vmx_apic_create(struct umbra_vcpu *vcpu)
 
 	if (!vmx_caps.tpr_shadow)
 		return 0;
-	vmx->apic_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vmx->apic_page = umbra_get_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!vmx->apic_page)
 		return -ENOMEM;
 	umbra_lapic_use_page(vcpu, vmx->apic_page);
@@ -86,7 +86,7 @@ int vmx_apic_create(struct umbra_vcpu *vcpu)
  */
 void vmx_apic_free(struct vmx_vcpu *vmx)
 {
-	free_page((unsigned long)vmx->apic_page);
+	umbra_free_page(vmx->apic_page);
 }
 
 static bool is_usual_xapic(struct umbra_vcpu *vcpu)

@@ -127,7 +127,7 @@ int vmx_setup(void)
 		struct vmx_cpu *c = &per_cpu(vmx_cpu, cpu);
 
 		INIT_LIST_HEAD(&c->loaded);
-		c->region = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+		c->region = umbra_alloc_pages_on(cpu, GFP_KERNEL | __GFP_ZERO);
 		if (!c->region)
 			goto err;
 		*(u32 *)page_address(c->region) = vmx_caps.revision;
@@ -150,7 +150,7 @@ void vmx_teardown(void)
 		struct vmx_cpu *c = &per_cpu(vmx_cpu, cpu);
 
 		if (c->region)
-			__free_page(c->region);
+			umbra_free_pages(c->region, 0);
 		c->region = NULL;
 	}
 	vmx_real_teardown();

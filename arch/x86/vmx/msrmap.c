@@ -87,7 +87,7 @@ int vmx_msr_setup(void)
 	enum vmx_msr_map kind;
 
 	for (kind = 0; kind < VMX_NR_MSR_MAPS; kind++) {
-		maps[kind] = alloc_page(GFP_KERNEL);
+		maps[kind] = umbra_alloc_pages(GFP_KERNEL, 0);
 		if (!maps[kind])
 			return -ENOMEM;
 		fill(page_address(maps[kind]), kind);
@@ -104,7 +104,7 @@ void vmx_msr_teardown(void)
 
 	for (kind = 0; kind < VMX_NR_MSR_MAPS; kind++) {
 		if (maps[kind])
-			__free_page(maps[kind]);
+			umbra_free_pages(maps[kind], 0);
 		maps[kind] = NULL;
 	}
 }

@@ -26,7 +26,7 @@ int vmx_pml_create(struct umbra_vcpu *vcpu)
 
 	if (!vmx_caps.pml || !vmx_nested(vcpu))
 		return 0;
-	vmx->pml_page = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vmx->pml_page = umbra_get_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	return vmx->pml_page ? 0 : -ENOMEM;
 }
 
@@ -36,7 +36,7 @@ int vmx_pml_create(struct umbra_vcpu *vcpu)
  */
 void vmx_pml_free(struct vmx_vcpu *vmx)
 {
-	free_page((unsigned long)vmx->pml_page);
+	umbra_free_page(vmx->pml_page);
 }
 
 /**

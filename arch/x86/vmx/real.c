@@ -60,7 +60,7 @@ int vmx_real_setup(void)
 
 	if (!vmx_caps.ept || vmx_caps.unrestricted)
 		return 0;
-	identity = alloc_pages(GFP_KERNEL | __GFP_ZERO, IDENTITY_ORDER);
+	identity = umbra_alloc_pages(GFP_KERNEL | __GFP_ZERO, IDENTITY_ORDER);
 	if (!identity)
 		return -ENOMEM;
 	entry = page_address(identity);
@@ -77,7 +77,7 @@ int vmx_real_setup(void)
 void vmx_real_teardown(void)
 {
 	if (identity)
-		__free_pages(identity, IDENTITY_ORDER);
+		umbra_free_pages(identity, IDENTITY_ORDER);
 	identity = NULL;
 }
 

@@ -36,12 +36,12 @@ int vmx_vcpu_create(struct umbra_vcpu *vcpu)
 	vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
 	if (!vmx)
 		return -ENOMEM;
-	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	page = umbra_alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
 	if (!page)
 		goto err;
 	if (!vmx_caps.load_efer) {
 		/* A page, as the CPU wants it aligned. */
-		vmx->lists = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		vmx->lists = umbra_get_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		if (!vmx->lists)
 			goto err_page;
 	}
@@ -58,9 +58,9 @@ int vmx_vcpu_create(struct umbra_vcpu *vcpu)
 
 err_lists:
 	vmx_apic_free(vmx);
-	free_page((unsigned long)vmx->lists);
+	umbra_free_page(vmx->lists);
 err_page:
-	__free_page(page);
+	umbra_free_pages(page, 0);
 err:
 	kfree(vmx);
 	return -ENOMEM;
@@ -78,8 +78,8 @@ void vmx_vcpu_free(struct umbra_vcpu *vcpu)
 	vmx_vpid_free(vmx->vpid);
 	vmx_pml_free(vmx);
 	vmx_apic_free(vmx);
-	free_page((unsigned long)vmx->lists);
-	free_page((unsigned long)vmx->vmcs);
+	umbra_free_page(vmx->lists);
+	umbra_free_page(vmx->vmcs);
 	kfree(vmx);
 }
 
