@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The module against every kernel, with gcc and clang; vmctl; the monitor over KVM."""
+"""The module against every kernel, with gcc and clang, and by DKMS; vmctl; the monitor over KVM."""
 
 import re
 import shutil
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from testhost import cache, kernels, sources
 from testhost.cache import HostError
+
+from . import dkms
 
 CLANG = Path(__file__).with_name("clang-kernel")
 FLAVOURS = (kernels.HOST_FLAVOUR, kernels.GUEST_FLAVOUR)
@@ -64,3 +66,4 @@ def run(report):
             for what, where in (("vmctl", "userland"), ("kvmrun", sources.KVMRUN)):
                 report.command(f"build {what} {compiler}",
                                ["make", "-j2", "-C", work / where, f"CC={compiler}"], no_warnings)
+    dkms.run(report)

@@ -116,4 +116,6 @@ def run(report):
                                    *programs], cwd=REPO)
     report.command("lint codespell",
                    ["codespell", "--ignore-words", Path(__file__).with_name("spelling"),
-                    *(f for f in tracked() if not f.startswith((".cache", "tests/fuzz/user/corpus")))], _silent, cwd=REPO)
+                    *(f for f in tracked()
+                      if not f.startswith((".cache", "tests/fuzz/user/corpus")))],
+                   _silent, cwd=REPO)

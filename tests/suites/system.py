@@ -6,7 +6,8 @@ its first lines, "# KEY: VALUE", say more:
 
   # each: NAME=a,b,c    run it once per value, $NAME set; several lines multiply
   # host: OPTIONS       run it on a host with these options of tests/host/run;
-                        several lines: on each of these hosts
+                        several lines: on each of these hosts; with both kernels
+                        unless OPTIONS name one
   # also: OPTIONS [NAME=a,b]...
                         run it on that host, too, which costs more: with Linux 6.1
                         alone unless OPTIONS say otherwise, and only with these values
@@ -71,13 +72,12 @@ def _values(text):
     return text.split(",")
 
 
-def _also(line):
-    """Split an "also" line into (host, versions of its kernel, {variable: values})."""
+def _host(line, versions):
+    """Split a line that names a host into (host, versions of its kernel, {variable: values})."""
     words = line.split()
     only = {name: value.split(",") for name, equals, value in (w.partition("=") for w in words)
             if equals and name.isupper()}
     host = [w for w in words if w.partition("=")[0] not in only]
-    versions = ("6.1",)
     if "--kernel" in host:
         at = host.index("--kernel")
         versions = tuple(host[at + 1].split(","))
@@ -99,19 +99,19 @@ def _parse(path):
             name, _, values = value.partition("=")
             each.append([(name, v) for v in _values(values)])
         elif key == "host":
-            hosts.append("" if value == "default" else value)
+            hosts.append(_host("" if value == "default" else value, tuple(kernels.VERSIONS)))
         elif key == "also":
-            also.append(_also(value))
+            also.append(_host(value, ("6.1",)))
         elif key == "timeout":
             timeout = int(value)
         else:
             files += value.split()
     choices = list(itertools.product(*each))
-    tests = [Test(path.name, host, settings, timeout, tuple(files))
-             for host in hosts or [""] for settings in choices]
-    return tests + [Test(path.name, host, settings, timeout, tuple(files), versions)
-                    for host, versions, only in also for settings in choices
-                    if all(value in only.get(name, [value]) for name, value in settings)]
+    if not hosts:
+        hosts.append(_host("", tuple(kernels.VERSIONS)))
+    return [Test(path.name, host, settings, timeout, tuple(files), versions)
+            for host, versions, only in hosts + also for settings in choices
+            if all(value in only.get(name, [value]) for name, value in settings)]
 
 
 @dataclasses.dataclass
