@@ -21,6 +21,8 @@ IGNORED = "FILE_PATH_CHANGES,TYPO_SPELLING,MACRO_ARG_REUSE"
 NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCANF_TO_KSTRTO,"
               "ENOSYS,EMBEDDED_FUNCTION_NAME,VOLATILE,ARRAY_SIZE,CAMELCASE,LONG_LINE_STRING")
 KERNEL = ("kmod", "arch", "tests/kunit")
+# Makes Documentation/sensitive-instructions.rst.
+SENSITIVE = REPO / "tests/guests/sensitive/generate"
 USERLAND = ("userland", "uapi", "tests/guests/linux", "tests/host")
 
 
@@ -90,6 +92,22 @@ def _manual_pages(report):
                        ["groff", "-man", "-t", "-ww", "-z", "-Kutf8", page], _silent, cwd=REPO)
 
 
+def _generated(report):
+    """Compare pages of the documentation with what they are made from."""
+    name = "lint sensitive-instructions.rst"
+    if not report.wanted(name):
+        return
+    done = subprocess.run([SENSITIVE, "rst"], check=False, text=True, capture_output=True)
+    page = REPO / "Documentation/sensitive-instructions.rst"
+    if done.returncode:
+        report.failed(name, done.stderr)
+    elif done.stdout != page.read_text(encoding="utf-8"):
+        report.failed(name, f"{page.relative_to(REPO)} is not what its table says; "
+                            f"run {SENSITIVE.relative_to(REPO)} rst >{page.relative_to(REPO)}")
+    else:
+        report.passed(name)
+
+
 def run(report):
     """Run every tool over its files."""
     try:
@@ -108,10 +126,11 @@ def run(report):
     except HostError as error:
         report.failed("lint", str(error))
     _manual_pages(report)
+    _generated(report)
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
     programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",
                 "tests/bench/run", "tests/bench/yardstick", "tests/fuzz/run", "tests/unit/bench/run",
-                "tests/unit/bench/test_yardstick.py"]
+                "tests/unit/bench/test_yardstick.py", "tests/guests/sensitive/generate"]
     report.command("lint pylint", ["/usr/bin/pylint", "--rcfile", REPO / "tests/suites/pylintrc",
                                    *programs], cwd=REPO)
     report.command("lint codespell",

@@ -126,6 +126,8 @@ static const struct {
 	/* These instructions give #UD without; with INVLPG exiting INVPCID exits. */
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENABLE_RDTSCP, "RDTSCP" },
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENABLE_INVPCID, "INVPCID" },
+	/* Enclaves are the host's. */
+	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENCLS_EXITING, "ENCLS exiting" },
 	/* A vCPU that spins had better let another one run. */
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_PAUSE_LOOP_EXITING, "PAUSE-loop exiting" },
 	/* The host is in long mode. DR7 is the guest's, an exit disables it. */

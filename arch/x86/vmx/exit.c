@@ -251,6 +251,7 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
 	[EXIT_REASON_APIC_WRITE]		= { vmx_exit_apic_write, "apic_write" },
 	[EXIT_REASON_PML_FULL]			= { umbra_exit_host, "pml_full" },
 	[EXIT_REASON_VMFUNC]			= { umbra_exit_ud, "vmfunc" },
+	[EXIT_REASON_ENCLS]			= { umbra_exit_ud, "encls" },
 	[VMX_ROW_DB]				= { vmx_exit_debug, "db" },
 	[VMX_ROW_AC]				= { umbra_exit_ac, "ac" },
 	[VMX_ROW_PF]				= { exit_pf, "pf" },

@@ -170,6 +170,15 @@ void vformat(char *buf, size_t size, const char *fmt, va_list ap)
 	buf[o.len] = 0;
 }
 
+void format(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vformat(buf, size, fmt, ap);
+	va_end(ap);
+}
+
 void print(const char *fmt, ...)
 {
 	char line[400];

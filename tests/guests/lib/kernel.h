@@ -16,6 +16,7 @@ void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* Prints on the serial port: %s %c %d %u %x %lx %llx %p and widths like %08x. */
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void vformat(char *buf, size_t size, const char *fmt, va_list ap);
 
 /* Value of the command line's word key=VALUE, or NULL. */

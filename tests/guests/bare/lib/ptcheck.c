@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The model of address translation and the accesses that are checked against it. */
+/* Accesses that are checked against the model of address translation. */
 #include "mem.h"
 #include "ptcheck.h"
 #include "string.h"
@@ -24,19 +24,9 @@ asm(".pushsection .text\n"
     "pt_user_code_end:\n"
     ".popsection\n");
 
-u32 random32(void)
+void pt_map_code(struct space *s, ulong va, const u8 *code, const u8 *end)
 {
-	static u32 x = 0x2545f491;
-
-	x ^= x << 13;
-	x ^= x >> 17;
-	x ^= x << 5;
-	return x;
-}
-
-void pt_map_user(struct space *s, ulong va)
-{
-	u8 *code = alloc_page(), *stack = alloc_page();
+	ulong size = (end - code + PAGE_SIZE - 1) & -PAGE_SIZE, copy = (ulong)alloc_pages(size / PAGE_SIZE), i;
 #ifdef __x86_64__
 	volatile ulong *kernel_stack = (ulong *)cpu_tss[0].rsp[0];
 #else
@@ -45,143 +35,19 @@ void pt_map_user(struct space *s, ulong va)
 
 	/* Under shadow paging a first use by an INT would cut the INT short. */
 	kernel_stack[-1] = 0;
-	memcpy(code, pt_user_code, pt_user_code_end - pt_user_code);
-	pt_map(s, va, (ulong)code, PT_U | PT_A, 1);
-	pt_map(s, va + PAGE_SIZE, (ulong)stack, PT_U | PT_W | PT_A | PT_D, 1);
+	memcpy((void *)copy, code, end - code);
+	for (i = 0; i < size; i += PAGE_SIZE)
+		pt_map(s, va + i, copy + i, PT_U | PT_A, 1);
+	pt_map(s, va + size, (ulong)alloc_page(), PT_U | PT_W | PT_A | PT_D, 1);
+	user_stack = va + size + PAGE_SIZE;
+}
+
+void pt_map_user(struct space *s, ulong va)
+{
+	pt_map_code(s, va, pt_user_code, pt_user_code_end);
 	pt_user_load = va + (pt_user_code_load - pt_user_code);
 	pt_user_store = va + (pt_user_code_store - pt_user_code);
 	pt_user_jump = va + (pt_user_code_jump - pt_user_code);
-	user_stack = va + 2 * PAGE_SIZE;
-}
-
-int pt_max_leaf(enum pt_mode mode)
-{
-	return mode >= PT_4LEVEL && HAS_1G ? 3 : 2;
-}
-
-/* --- controls --- */
-
-static void wrpkru(u32 v)
-{
-	asm volatile(".byte 0x0f, 0x01, 0xef" :: "a"(v), "c"(0), "d"(0) : "memory");
-}
-
-void pt_set_env(const struct pt_env *e)
-{
-	ulong cr0 = read_cr0() & ~(ulong)CR0_WP, cr4 = read_cr4(), old4 = cr4;
-
-	cr0 |= e->wp ? CR0_WP : 0;
-	cr4 &= ~(ulong)(CR4_SMEP | CR4_SMAP | CR4_PKE);
-	cr4 |= (e->smep ? CR4_SMEP : 0) | (e->smap ? CR4_SMAP : 0) | (e->pke ? CR4_PKE : 0);
-	if (cr0 != read_cr0())
-		write_cr0(cr0);
-	if (cr4 != old4)
-		write_cr4(cr4);
-	if (HAS_NX) {
-		u64 efer = rdmsr(MSR_EFER), want = (efer & ~(u64)EFER_NXE) | (e->nxe ? EFER_NXE : 0);
-
-		if (efer != want)
-			wrmsr(MSR_EFER, want);
-	}
-	if (e->pke)
-		wrpkru(e->pkru);
-}
-
-void pt_default_env(struct pt_env *e)
-{
-	*e = (struct pt_env){ .wp = true, .nxe = HAS_NX };
-}
-
-bool pt_next_env(struct pt_env *e, enum pt_mode mode)
-{
-	if ((e->ac = !e->ac && e->smap))
-		return true;
-	if ((e->smap = !e->smap && HAS_SMAP))
-		return true;
-	if ((e->smep = !e->smep && HAS_SMEP))
-		return true;
-	if ((e->nxe = !e->nxe && HAS_NX))
-		return true;
-	if ((e->wp = !e->wp))
-		return true;
-	return false;
-}
-
-/* --- the model --- */
-
-/* Bits that must be zero in an entry of @level. */
-static u64 reserved_bits(enum pt_mode mode, int level, u64 e, const struct pt_env *env)
-{
-	u64 r = 0;
-	int phys = cpu_phys_bits();
-	bool large = level > 1 && e & PT_PS;
-
-	if (mode == PT_32BIT)
-		return large ? BIT64(21) : 0;
-	if (phys < 52)
-		r |= (BIT64(52) - 1) & ~(BIT64(phys) - 1);
-	if (mode == PT_PAE)
-		r |= 0x7ff0000000000000ull;
-	if (!env->nxe)
-		r |= PT_NX;
-	if (level >= 4 || (level == 3 && !HAS_1G))
-		r |= PT_PS;
-	else if (large)
-		r |= (pt_size(mode, level) - 1) & ~0x1fffull;
-	return r;
-}
-
-struct outcome {
-	bool fault;
-	u32 error, either;	/* error code, and bits of it that may be both ways */
-};
-
-static struct outcome model(struct pt_target *t, const struct pt_env *env, enum access a)
-{
-	bool user = a >= U_READ, fetch = a % 3 == 2, write = a % 3 == 1;
-	bool w = true, u = true, nx = false, denied, pk = false;
-	enum pt_mode mode = t->space.mode;
-	struct outcome o = { .fault = true };
-	u64 e = 0;
-	int l;
-
-	o.error = (write ? PF_W : 0) | (user ? PF_U : 0);
-	if (fetch && (env->smep || (env->nxe && mode != PT_32BIT)))
-		o.error |= PF_I;
-	for (l = mode; l; l--) {
-		if (mode == PT_PAE && l == 3)
-			continue;
-		e = t->want[l];
-		if (!(e & PT_P))
-			return o;
-		if (e & reserved_bits(mode, l, e, env)) {
-			o.error |= PF_P | PF_RSVD;
-			return o;
-		}
-		w &= !!(e & PT_W);
-		u &= !!(e & PT_U);
-		nx |= mode != PT_32BIT && e & PT_NX;
-		if (l > 1 && e & PT_PS)
-			break;
-	}
-	o.error |= PF_P;
-	if (user)
-		denied = !u || (write && !w) || (fetch && nx);
-	else
-		denied = (write && !w && env->wp) || (fetch && nx) ||
-			 (u && fetch && env->smep) || (u && !fetch && env->smap && !env->ac);
-	if (env->pke && u && !fetch && mode >= PT_4LEVEL) {
-		u32 rights = env->pkru >> (e >> 59 & 15) * 2;
-
-		pk = rights & 1 || (write && rights & 2 && (user || env->wp));
-	}
-	if (pk)
-		o.error |= PF_PK;
-	/* The manual sets PK beside other reasons; processors differ. */
-	if (pk && denied)
-		o.either = PF_PK;
-	o.fault = denied || pk;
-	return o;
 }
 
 /* --- the access --- */
@@ -257,11 +123,14 @@ static bool report(struct pt_target *t, const struct pt_env *env, enum access a,
 bool pt_target_check(struct pt_target *t, const struct pt_env *env, enum access a)
 {
 	volatile u32 *data = (volatile u32 *)t->data;
-	struct outcome o = model(t, env, a);
+	u32 flags = (a >= U_READ ? ACC_USER : 0) | (a % 3 == 1 ? ACC_WRITE : 0) |
+		    (a % 3 == 2 ? ACC_FETCH : 0);
 	enum pt_mode mode = t->space.mode;
 	ulong value = 0, at = t->va + (a % 3 == 2 ? a == K_FETCH ? 64 : 128 : 0);
+	struct pt_walk o;
 	int v, l;
 
+	pt_walk(&o, &t->space, env, t->va, flags);
 	/* For the case that ends the machine: the last line says what it was. */
 	if (option("trace"))
 		print("# %s, leaf %d: %llx %llx %llx %llx wp%d nxe%d smep%d smap%d ac%d pkru %x\n",
@@ -425,7 +294,7 @@ void pt_check_reserved(enum pt_mode mode, ulong region)
 					if (mode == PT_PAE && l == 3)
 						continue;
 					pt_target_open(&t, leaf);
-					if (!(reserved_bits(mode, l, t.want[l], &env) >> bit & 1))
+					if (!(pt_reserved(mode, l, t.want[l], &env) >> bit & 1))
 						continue;
 					t.want[l] |= BIT64(bit);
 					/* A reserved bit matters before rights do, not before P. */
@@ -454,14 +323,7 @@ void pt_check_random(enum pt_mode mode, ulong region, int count, bool reserved)
 		u32 r;
 
 		if (i % 40 == 0) {
-			r = random32();
-			env = (struct pt_env){
-				.wp = r & 1, .nxe = r & 6 && HAS_NX, .smep = r & 8 && HAS_SMEP,
-				.smap = r & 16 && HAS_SMAP,
-				.pke = r & 64 && mode >= PT_4LEVEL && HAS_PKU,
-				.pkru = random32() & 0xfffffffc,
-			};
-			env.ac = r & 32;
+			pt_random_env(&env);
 			pt_set_env(&env);
 		}
 		pt_target_open(&t, 1 + (random32() >> 8) % pt_max_leaf(mode));
@@ -485,7 +347,7 @@ void pt_check_random(enum pt_mode mode, ulong region, int count, bool reserved)
 			    (env.nxe || reserved))
 				flip |= PT_NX;
 			if (reserved && (r >> 29 & 7) == 0) {
-				u64 bits = reserved_bits(mode, l, t.want[l], &env);
+				u64 bits = pt_reserved(mode, l, t.want[l], &env);
 				int n = random32() & 63;
 
 				if (bits & BIT64(n))

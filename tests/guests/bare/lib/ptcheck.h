@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Accesses through page tables, compared with a model of what the manuals say
- * (SDM Vol. 3A sections 4.6 to 4.8, APM Vol. 2 section 5): fault or not, error
- * code, CR2, data, accessed and dirty bits.
+ * Plain accesses to one page, compared with the model: fault or not, error code,
+ * CR2, data, accessed and dirty bits.
  */
 #ifndef LIB_PTCHECK_H
 #define LIB_PTCHECK_H
 
-#include "pt.h"
+#include "ptmodel.h"
 
 enum access { K_READ, K_WRITE, K_FETCH, U_READ, U_WRITE, U_FETCH, ACCESSES };
-
-/* The controls that matter to rights; pt_set_env() puts them into the processor. */
-struct pt_env {
-	bool wp, nxe, smep, smap, ac, pke;
-	u32 pkru;
-};
 
 struct pt_target {
 	struct space space;
@@ -33,25 +26,18 @@ void pt_target_apply(struct pt_target *t);
 /* Does one access and checks all of its effects; false if something was wrong. */
 bool pt_target_check(struct pt_target *t, const struct pt_env *env, enum access a);
 
-void pt_set_env(const struct pt_env *env);
-/* Steps through all settings that this CPU has; false after the last one. */
-bool pt_next_env(struct pt_env *env, enum pt_mode mode);
-void pt_default_env(struct pt_env *env);
-
 /* Every level's flags one at a time, against every access, in every setting. */
 void pt_check_levels(enum pt_mode mode, ulong region, int leaf);
 /* Each reserved bit of each level, alone. */
 void pt_check_reserved(enum pt_mode mode, ulong region);
 /* Random entries at all levels. */
 void pt_check_random(enum pt_mode mode, ulong region, int count, bool reserved);
-/* Highest level that may map a page on this CPU. */
-int pt_max_leaf(enum pt_mode mode);
 
-/* User code and stack at @va, for user_run() with pt_user_* below. */
+/* User code, copied to @va, and a stack behind it, which becomes user_run()'s. */
+void pt_map_code(struct space *s, ulong va, const u8 *code, const u8 *end);
+/* The same for code of its own, for user_run() with pt_user_* below. */
 void pt_map_user(struct space *s, ulong va);
 /* Entry points there: load from, store to, jump to the first argument. */
 extern ulong pt_user_load, pt_user_store, pt_user_jump;
-
-u32 random32(void);
 
 #endif

@@ -68,12 +68,17 @@ static bool bare_qemu(void)
 	       cpuid(0x40000000, 0).b == 0x54474354;	/* "TCGT" */
 }
 
-bool known_on_tcg(const char *why)
+bool on_tcg(void)
 {
 	const char *host = option("host");
 
+	return host ? !strncmp(host, "tcg", 3) : bare_qemu();
+}
+
+bool known_on_tcg(const char *why)
+{
 	known_reason = why;
-	known_here = host ? !strncmp(host, "tcg", 3) : bare_qemu();
+	known_here = on_tcg();
 	return known_here;
 }
 

@@ -48,7 +48,10 @@ void skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 bool known_on_tcg(const char *why);
 
-/* The same for a fault of QEMU's devices or board: an excuse on its bare machine only. */
+/* Whether TCG is below, for what it does otherwise than processors but not wrongly. */
+bool on_tcg(void);
+
+/* known_on_tcg() for a fault of QEMU's devices or board: an excuse on its bare machine only. */
 bool known_on_qemu(const char *why);
 
 /* The same for a fault of Bochs, told by "host=bochs", which "make bochs" passes. */
