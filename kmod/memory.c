@@ -11,6 +11,8 @@
 #define GPA_LIMIT		BIT_ULL(52)
 /* 4 TiB; keeps the bookkeeping of one slot within what may be allocated at once. */
 #define SLOT_MAX_PAGES		BIT(30)
+/* 1 GiB: so much of what the monitor has written is looked at before others get the lock. */
+#define WRITTEN_PAGES		BIT(18)
 
 #define ALLOC_FLAGS		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
@@ -305,6 +307,45 @@ int umbra_memory_get_dirty(struct umbra_vm *vm, const struct umbra_dirty_log *lo
 	}
 	kvfree(copy);
 	return ret;
+}
+
+/**
+ * umbra_memory_written() - the monitor has written to the guest's memory by itself
+ * @vm: the VM; vm->lock is held
+ * @range: where; it need not be in a slot
+ *
+ * What the guest uses as page tables there counts as changed from now on.
+ *
+ * Return: 0, or
+ * * -EINVAL	- the range is empty or goes beyond 52 bits
+ * * -EINTR	- the process is being killed
+ */
+int umbra_memory_written(struct umbra_vm *vm, const struct umbra_range *range)
+{
+	const struct umbra_slots *slots = vm->slots;
+	unsigned int i;
+
+	lockdep_assert_held(&vm->lock);
+	if (!range->size || range->size > GPA_LIMIT || range->gpa > GPA_LIMIT - range->size)
+		return -EINVAL;
+	for (i = 0; i < slots->count; i++) {
+		struct umbra_slot *slot = slots->slot[i];
+		gfn_t first = max(slot->base, range->gpa >> PAGE_SHIFT);
+		gfn_t last = min(slot->base + slot->pages,
+				 (range->gpa + range->size + PAGE_SIZE - 1) >> PAGE_SHIFT);
+
+		/* A piece at a time, so that nobody waits long for the lock. */
+		while (first < last) {
+			gfn_t end = min(last, first + WRITTEN_PAGES);
+
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			umbra_mmu_tables_written(vm, slot, first, end);
+			cond_resched();
+			first = end;
+		}
+	}
+	return 0;
 }
 
 /*

@@ -200,6 +200,7 @@ static inline bool umbra_take_request(struct umbra_vcpu *vcpu, int request)
 /* memory.c */
 int umbra_memory_set(struct umbra_vm *vm, const struct umbra_memory *args);
 int umbra_memory_get_dirty(struct umbra_vm *vm, const struct umbra_dirty_log *args);
+int umbra_memory_written(struct umbra_vm *vm, const struct umbra_range *range);
 int umbra_memory_init(struct umbra_vm *vm);
 void umbra_memory_detach(struct umbra_vm *vm);
 void umbra_memory_free(struct umbra_vm *vm);

@@ -119,6 +119,21 @@ static long vm_get_dirty(struct umbra_vm *vm, void __user *arg)
 	return ret;
 }
 
+static long vm_memory_written(struct umbra_vm *vm, void __user *arg)
+{
+	struct umbra_range range;
+	int ret;
+
+	if (copy_from_user(&range, arg, sizeof(range)))
+		return -EFAULT;
+	ret = mutex_lock_killable(&vm->lock);
+	if (ret)
+		return ret;
+	ret = umbra_memory_written(vm, &range);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static long vm_create_vcpu(struct umbra_vm *vm, void __user *arg)
 {
 	struct umbra_create_vcpu args;
@@ -150,6 +165,8 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_set_memory(vm, uarg);
 	case UMBRA_GET_DIRTY_LOG:
 		return vm_get_dirty(vm, uarg);
+	case UMBRA_MEMORY_WRITTEN:
+		return vm_memory_written(vm, uarg);
 	case UMBRA_CREATE_VCPU:
 		return vm_create_vcpu(vm, uarg);
 	default:

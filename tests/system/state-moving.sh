@@ -5,7 +5,7 @@
 # as QEMU's CPU lets it write addresses that are not canonical, which UMBRA_SET_MSRS
 # refuses; paging32 between both, as PDPTEs with reserved bits are found when CR3 is
 # loaded with shadow paging and when they are used with nested.
-# each: MOVE=both-exceptions,both-mmio,both-paging,both-segments,both-segments32,both-smp,both-linux,nested-paging32,shadow-paging32
+# each: MOVE=both-exceptions,both-mmio,both-pagetables,both-paging,both-segments,both-segments32,both-smp,both-linux,nested-paging32,shadow-paging32
 # files: tests/system/programs/build/hoprun tests/guests/bare/build/*.elf
 # timeout: 400
 . ./lib.sh

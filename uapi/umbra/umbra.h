@@ -141,6 +141,11 @@ struct umbra_dirty_log {
 	__u64 size;		/* bytes at bitmap */
 };
 
+struct umbra_range {
+	__u64 gpa;
+	__u64 size;		/* bytes, not 0 */
+};
+
 struct umbra_create_vcpu {
 	__u32 id;		/* below UMBRA_MAX_VCPUS; also its initial local APIC ID */
 	__u32 flags;		/* must be 0 */
@@ -436,6 +441,7 @@ struct umbra_run {
 #define UMBRA_GET_CLOCK		_IOR(UMBRA_IOC, 0x24, struct umbra_clock)
 #define UMBRA_SET_CLOCK		_IOW(UMBRA_IOC, 0x25, struct umbra_clock)
 #define UMBRA_GET_VM_STATS	_IOWR(UMBRA_IOC, 0x26, struct umbra_stats)
+#define UMBRA_MEMORY_WRITTEN	_IOW(UMBRA_IOC, 0x27, struct umbra_range)
 
 /* on a vCPU fd */
 #define UMBRA_RUN		_IO(UMBRA_IOC, 0x40)

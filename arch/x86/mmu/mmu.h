@@ -229,6 +229,10 @@ bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 bool umbra_mmu_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
 bool umbra_mmu_test_age_hva(struct umbra_vm *vm, unsigned long start, unsigned long end);
 
+/* The monitor has changed what may be the guest's tables. Takes mmu_lock. */
+void umbra_mmu_tables_written(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first,
+			      gfn_t last);
+
 /*
  * Dirty log: from now on the first write to each page of the slot is noted by
  * umbra_mark_dirty(). mmu_lock is held for writing. Flushes TLBs; vCPUs that were

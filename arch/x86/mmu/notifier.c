@@ -99,6 +99,27 @@ bool umbra_mmu_zap_hva(struct umbra_vm *vm, unsigned long start, unsigned long e
 	return any;
 }
 
+/**
+ * umbra_mmu_tables_written() - the monitor has written to guest memory by itself
+ * @vm: the VM; mmu_lock is not held
+ * @slot: the slot
+ * @first: the first gfn, of the slot
+ * @last: the one after the last
+ *
+ * What was made from tables in there is dropped. TLBs are not flushed: the guest
+ * does so before it relies on what a device has written.
+ */
+void umbra_mmu_tables_written(struct umbra_vm *vm, struct umbra_slot *slot, gfn_t first,
+			      gfn_t last)
+{
+	if (umbra_mmu_is_nested(vm))
+		return;
+	write_lock(&vm->mmu_lock);
+	zap_tables(vm, slot, first, last);
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+}
+
 /* Has one of the leaves been used? Clears accessed bits if asked to. */
 static bool leaves_young(struct umbra_vm *vm, const struct umbra_rmap *rmap, bool clear)
 {

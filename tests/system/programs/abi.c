@@ -43,7 +43,7 @@ static const struct {
 	CALL(GET_INFO, DEVICE), CALL(CHECK_CAP, DEVICE), CALL(CREATE_VM, DEVICE),
 	CALL(SUPPORTED_CPUID, DEVICE), CALL(SUPPORTED_MSRS, DEVICE),
 	CALL(SET_MEMORY, VM), CALL(GET_DIRTY_LOG, VM), CALL(CREATE_VCPU, VM), CALL(SEND_MSI, VM),
-	CALL(GET_CLOCK, VM), CALL(SET_CLOCK, VM), CALL(GET_VM_STATS, VM),
+	CALL(GET_CLOCK, VM), CALL(SET_CLOCK, VM), CALL(GET_VM_STATS, VM), CALL(MEMORY_WRITTEN, VM),
 	CALL(RUN, VCPU), CALL(GET_STATE, VCPU), CALL(SET_STATE, VCPU), CALL(SET_CPUID, VCPU),
 	CALL(GET_CPUID, VCPU), CALL(GET_MSRS, VCPU), CALL(SET_MSRS, VCPU), CALL(GET_XSAVE, VCPU),
 	CALL(SET_XSAVE, VCPU), CALL(GET_LAPIC, VCPU), CALL(SET_LAPIC, VCPU), CALL(SET_PIN, VCPU),
@@ -291,6 +291,17 @@ static void memory_slots(void)
 	LOG(-EFAULT, "read-only bitmap", .slot = 5, .bitmap = (uintptr_t)read_only, .size = 16);
 	LOG(-ENOENT, "no log", .slot = 6, .bitmap = (uintptr_t)bits, .size = 8);
 	LOG(-ENOENT, "no slot", .slot = ~0U, .bitmap = (uintptr_t)bits, .size = 8);
+
+#define WRITTEN(wanted, what, ...)	\
+	CALLED(vm.fd, MEMORY_WRITTEN, wanted, what, (struct umbra_range) { __VA_ARGS__ })
+	WRITTEN(0, "a byte", .gpa = 1ULL << 41, .size = 1);
+	WRITTEN(0, "over the end of a slot", .gpa = (1ULL << 41) + 64 * PAGE + 5, .size = 3 * PAGE);
+	WRITTEN(0, "no slot", .gpa = 1ULL << 51, .size = PAGE);
+	WRITTEN(0, "everything", .gpa = 0, .size = 1ULL << 52);
+	WRITTEN(-EINVAL, "nothing", .gpa = 1ULL << 41);
+	WRITTEN(-EINVAL, "beyond 52 bits", .gpa = (1ULL << 52) - 1, .size = 2);
+	WRITTEN(-EINVAL, "too much", .gpa = 0, .size = (1ULL << 52) + 1);
+	WRITTEN(-EINVAL, "overflow", .gpa = ~0ULL, .size = ~0ULL);
 	vm_destroy(&vm);
 }
 

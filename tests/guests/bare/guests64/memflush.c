@@ -367,6 +367,9 @@ static u64 random_entry(bool reserved)
 	return e;
 }
 
+/* "device=1": there is one that writes to memory, and has to be used. */
+static bool device;
+
 static ulong random_slot(void)
 {
 	return pool[random32() % (ROOTS + TABLES)] + 8 + random32() % SLOTS * 8;
@@ -395,10 +398,12 @@ static void change(void)
 	u64 old = *(volatile u64 *)e, new = random_entry(true);
 	int k = random32() % PT_STORES;
 
+	if (device && random32() & 1)
+		k = PT_STORE_DEVICE;
 	/* What it was but for some rights: what an operating system does most. */
 	if (random32() & 1)
 		new = old ^ (random32() & (PT_P | PT_W | PT_U | PT_A | PT_D | PT_G));
-	at = random32() & 1 ? alias_of(e, pt_store_atomic(k)) : e;
+	at = random32() & 1 && k != PT_STORE_DEVICE ? alias_of(e, pt_store_atomic(k)) : e;
 	/* A way that the store itself may change is no place for one in parts. */
 	if (!pt_store(k, at, old, new))
 		*(volatile u64 *)e = new;
@@ -493,6 +498,10 @@ static void run(int cpus_used, int rounds, int acts)
 	int round, n, cpu, i;
 
 	build();
+	device = option("device");
+	/* An entry that nothing uses. */
+	if (device && !check(pt_store(PT_STORE_DEVICE, pool[0] + PAGE_SIZE - 8, 0, 0), "no device"))
+		return;
 	for (round = 0; round < rounds && !test_failed(); round++) {
 		new_settings(cpus_used);
 		for (n = 0; n < acts; n++)

@@ -35,9 +35,10 @@
 #define WITH_INTEL	BIT(9)
 #define WITH_NOWP	BIT(10)
 #define WITH_WAKEUP	BIT(11)
-#define WITH_EXACT	BIT(12)
+#define WITH_NOTCG	BIT(12)
 #define WITH_UMBRA	BIT(13)
 #define WITH_BARE	BIT(14)
+#define WITH_NOBOCHS	BIT(15)
 
 /* What an instruction left in registers. */
 struct seen {
@@ -125,7 +126,9 @@ static bool possible(u32 with)
 {
 	if (with & WITH_AMD && !cpu_is_amd())
 		return false;
-	if ((with & WITH_INTEL && cpu_is_amd()) || (with & WITH_EXACT && on_tcg()))
+	if ((with & WITH_INTEL && cpu_is_amd()) || (with & WITH_NOTCG && on_tcg()))
+		return false;
+	if (with & WITH_NOBOCHS && option("host") && !strncmp(option("host"), "bochs-svm", 9))
 		return false;
 	if (with & (UMBRA ? WITH_BARE : WITH_UMBRA))
 		return false;

@@ -26,15 +26,12 @@ asm(".pushsection .text\n"
 
 void pt_map_code(struct space *s, ulong va, const u8 *code, const u8 *end)
 {
-	ulong size = (end - code + PAGE_SIZE - 1) & -PAGE_SIZE, copy = (ulong)alloc_pages(size / PAGE_SIZE), i;
-#ifdef __x86_64__
-	volatile ulong *kernel_stack = (ulong *)cpu_tss[0].rsp[0];
-#else
-	volatile ulong *kernel_stack = (ulong *)cpu_tss[0].esp0;
-#endif
+	ulong size = (end - code + PAGE_SIZE - 1) & -PAGE_SIZE, i;
+	ulong copy = (ulong)alloc_pages(size / PAGE_SIZE);
 
-	/* Under shadow paging a first use by an INT would cut the INT short. */
-	kernel_stack[-1] = 0;
+	/* A first use of the kernel's stacks by an INT would cut the INT short. */
+	for (i = 0; i < MAX_CPUS; i++)
+		((volatile u8 *)cpu_stacks[i])[STACK_SIZE / 2 - 1] = 0;
 	memcpy((void *)copy, code, end - code);
 	for (i = 0; i < size; i += PAGE_SIZE)
 		pt_map(s, va + i, copy + i, PT_U | PT_A, 1);

@@ -5,6 +5,17 @@
 #include "dev.h"
 #include "ptstore.h"
 
+/*
+ * A device of tests/system/programs/dmarun.c: a number written to its port is the
+ * address of an order, which is carried out at once.
+ */
+#define DEVICE_PORT	0xd0a0
+#define DEVICE_ID	0x416d44
+
+static struct {
+	u64 address, value;
+} order;
+
 /* A byte of the clock's memory that firmware keeps nothing in. */
 #define CMOS_BYTE	0x7f
 
@@ -134,6 +145,14 @@ const char *pt_store(int k, ulong e, u64 old, u64 new)
 			asm volatile("insb" : "+D"(d) : "d"(0x71) : "memory");
 		}
 		return "insb";
+	case PT_STORE_DEVICE:
+		if (inl(DEVICE_PORT) != DEVICE_ID)
+			return NULL;
+		order.address = e;
+		order.value = new;
+		barrier();
+		outl(DEVICE_PORT, (ulong)&order);
+		return "a device";
 	}
 	return NULL;
 }
