@@ -345,6 +345,11 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 		/* A write to a shadowed table that is beyond the executor: let the guest do it. */
 		if (arch->table_written && umbra_mmu_unprotect(vcpu, arch->table_gpa))
 			return 1;
+		/* The same for memory that no leaf is right for. */
+		if (arch->leaf_refused) {
+			umbra_mmu_settle(vcpu);
+			return 1;
+		}
 		return umbra_insn_report_failure(vcpu);
 	}
 }

@@ -171,6 +171,7 @@ struct umbra_vcpu_arch {
 	bool table_written;
 	bool table_given_up;		/* it is shadowed no more */
 	gpa_t table_gpa;
+	bool leaf_refused;		/* ... because no leaf allows what it does, and no more? */
 	bool pio_waiting, mmio_waiting;	/* what the executor stopped for */
 	bool emul_queued;		/* its exception has been queued already */
 	bool emul_refused;		/* the CPU has answered it with #GP */

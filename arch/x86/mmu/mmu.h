@@ -197,6 +197,8 @@ struct umbra_mmu_vcpu {
 	struct umbra_mmu_root *root;	/* the current one, NULL: none */
 	struct umbra_mmu_root *roots;	/* UMBRA_MMU_ROOTS of them, by hash */
 	u64 *pae_table;			/* the four entries the CPU's CR3 points to */
+	u64 settled_rip;		/* see umbra_mmu_settle() */
+	bool settled;			/* ... it is valid */
 	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
 	u8 unprotected;			/* ... how often there */
 
@@ -287,5 +289,11 @@ void umbra_mmu_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
  * shadowed there, or if the same instruction has been here just before.
  */
 bool umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
+
+/*
+ * The executor cannot do an instruction that was trapped because no leaf is right for
+ * what it writes. From now on one is made that allows the guest's kernel more.
+ */
+void umbra_mmu_settle(struct umbra_vcpu *vcpu);
 
 #endif /* UMBRA_MMU_H */

@@ -459,6 +459,30 @@ void umbra_shadow_prefetch(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
 			prefetch_one(vcpu, page, first + i, guest[i]);
 }
 
+/**
+ * umbra_mmu_settle() - let the CPU execute what the executor cannot
+ * @vcpu: the vCPU; a leaf for the instruction at RIP has been refused
+ */
+void umbra_mmu_settle(struct umbra_vcpu *vcpu)
+{
+	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+
+	mmu->settled_rip = vcpu->arch.rip;
+	mmu->settled = true;
+}
+
+/*
+ * Is there no way to execute in software what needs a leaf that is not right? The CPU
+ * is delivering an event, or the executor does not know the instruction at RIP.
+ */
+static bool must_settle(struct umbra_vcpu *vcpu)
+{
+	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+
+	return umbra_mmu_in_delivery(vcpu) ||
+	       (mmu->settled && mmu->settled_rip == vcpu->arch.rip);
+}
+
 /*
  * What a leaf may allow. False if no leaf can allow it and nothing else, so
  * that the instruction has to be executed in software.
@@ -466,9 +490,11 @@ void umbra_shadow_prefetch(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
  * The CPU always runs with CR0.WP set. If the guest's is clear, its kernel may
  * write to any page: the leaf then allows that, and nothing to the user. The
  * kernel must not gain what SMEP denies it. SMAP and protection keys look at
- * the U bit, too; with them there is no leaf that is right.
+ * the U bit, too; with them there is no leaf that is right. If there is no other way,
+ * it is the one of a guest without them, until the user comes: what is wrong about it
+ * then is that the kernel may do too much.
  */
-static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *w, u32 access,
+static bool leaf_access(struct umbra_vcpu *vcpu, const struct umbra_walk *w, u32 access,
 			unsigned int *acc)
 {
 	const struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
@@ -477,6 +503,13 @@ static bool leaf_access(const struct umbra_vcpu *vcpu, const struct umbra_walk *
 	*acc = w->acc[w->level];
 	if (!mmu->paging.format)
 		return true;
+	if (unlikely(write && !mmu->role.wp && mmu->role.nowp_exact && *acc & UMBRA_ACC_USER &&
+		     !(access & X86_PF_USER) && must_settle(vcpu))) {
+		*acc = (*acc & ~UMBRA_ACC_USER) | UMBRA_ACC_WRITE;
+		if (mmu->role.nowp_smep)
+			*acc &= ~UMBRA_ACC_EXEC;
+		return true;
+	}
 	/* The CPU, with CR0.WP set, heeds write-disable bits, too, and would fault for ever. */
 	if (write && !mmu->role.wp && mmu->paging.flags & UMBRA_PAGING_PKE &&
 	    *acc & UMBRA_ACC_USER && vcpu->arch.pkru >> (2 * w->key) & 2)
@@ -553,8 +586,12 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 		umbra_mmu_remember_mmio(vcpu, gva, access, &fault.walk);
 	if (!fault.slot || (fault.write && fault.slot->flags & UMBRA_MEM_READONLY))
 		return umbra_mmu_mmio(vcpu, fault.walk.gpa, error_code | UMBRA_ACCESS_OPERAND);
-	if (!leaf_access(vcpu, &fault.walk, access, &fault.acc))
-		return umbra_emulate_exit(vcpu);
+	if (!leaf_access(vcpu, &fault.walk, access, &fault.acc)) {
+		vcpu->arch.leaf_refused = true;
+		ret = umbra_emulate_exit(vcpu);
+		vcpu->arch.leaf_refused = false;
+		return ret;
+	}
 
 	ret = umbra_mmu_topup(vcpu);
 	if (ret)

@@ -347,10 +347,52 @@ static void access(int cpu, int i, u32 kind)
 
 /* --- changes --- */
 
-static u64 random_entry(bool reserved)
+/*
+ * In an orderly round each table has a level, as an operating system's have, and level
+ * 1 maps frames for the most part; in the others everything may be everything.
+ */
+static bool orderly;
+
+static int level_of(int page)
 {
+	static const u8 tables[TABLES] = { 3, 3, 2, 2, 2, 1, 1, 1 };
+
+	return page < ROOTS ? 4 : tables[page - ROOTS];
+}
+
+/* What an entry of a table points to. */
+static ulong target_of(int page)
+{
+	int first = ROOTS, count = TABLES;
+
+	if (orderly && random32() % 8) {
+		switch (level_of(page)) {
+		case 4:
+			count = 2;
+			break;
+		case 3:
+			first += 2;
+			count = 3;
+			break;
+		case 2:
+			first += 5;
+			count = 3;
+			break;
+		default:
+			first += TABLES;
+			count = FRAMES;
+		}
+	} else if (random32() & 1) {
+		first = 0;
+		count = POOL;
+	}
+	return pool[first + random32() % count];
+}
+
+static u64 random_entry(int page, bool reserved)
+{
+	u64 e = target_of(page);
 	u32 r = random32();
-	u64 e = r & 1 ? pool[ROOTS + (r >> 1 & 0xffff) % TABLES] : pool[(r >> 1 & 0xffff) % POOL];
 
 	e |= PT_P | PT_W | PT_U | (r >> 17 & 1 ? PT_A : 0) | (r >> 18 & 1 ? PT_D : 0);
 	e ^= r >> 19 & 7 ? 0 : PT_P;
@@ -360,11 +402,27 @@ static u64 random_entry(bool reserved)
 	e |= (r & 15) == 0 && env.nxe ? PT_NX : 0;
 	e |= (r >> 4 & 3) == 0 ? PT_G : 0;
 	/* A large page at level 2; at others it is 4 KiB of it, or reserved. */
-	if ((r >> 6 & 7) == 0)
+	if ((r >> 6 & 7) == 0 && (!orderly || level_of(page) <= 2))
 		e = (e & ~pt_addr_mask(PT_4LEVEL)) | large | PT_PS;
 	if (reserved && (r >> 9 & 31) == 0)
 		e |= BIT64(51);
 	return e;
+}
+
+/* Which page of the pool an address is in; a table's. */
+static int page_of(ulong e)
+{
+	int i;
+
+	for (i = 0; i < ROOTS + TABLES; i++)
+		if (pool[i] == (e & -PAGE_SIZE))
+			return i;
+	return -1;
+}
+
+static bool is_table(ulong e)
+{
+	return page_of(e) >= 0;
 }
 
 /* "device=1": there is one that writes to memory, and has to be used. */
@@ -373,6 +431,15 @@ static bool device;
 static ulong random_slot(void)
 {
 	return pool[random32() % (ROOTS + TABLES)] + 8 + random32() % SLOTS * 8;
+}
+
+/* An entry that matters to an address now, or any. */
+static ulong slot_for(int i)
+{
+	const struct pt_walk *w = &current[0][i].walk[0];
+	ulong e = w->entry[w->last + random32() % (w->top - w->last + 1)];
+
+	return random32() % 4 && is_table(e) ? e : random_slot();
 }
 
 /* The address of @e by one of the tested addresses that this CPU may write through. */
@@ -392,19 +459,20 @@ static ulong alias_of(ulong e, bool atomic)
 	return e;
 }
 
-static void change(void)
+static void change(int i)
 {
-	ulong e = random_slot(), at;
-	u64 old = *(volatile u64 *)e, new = random_entry(true);
+	static const u8 flags[] = { 0, 1, 2, 5, 6, 8 };	/* P, W, U, A, D, G */
+	ulong e = slot_for(i), at;
+	u64 old = *(volatile u64 *)e, new = random_entry(page_of(e), true);
 	int k = random32() % PT_STORES;
 
 	if (device && random32() & 1)
 		k = PT_STORE_DEVICE;
-	/* What it was but for some rights: what an operating system does most. */
-	if (random32() & 1)
-		new = old ^ (random32() & (PT_P | PT_W | PT_U | PT_A | PT_D | PT_G));
-	at = random32() & 1 && k != PT_STORE_DEVICE ? alias_of(e, pt_store_atomic(k)) : e;
+	/* What it was but for some right: what an operating system does most. */
+	if (random32() % 4)
+		new = old ^ BIT64(flags[random32() % ARRAY_SIZE(flags)]);
 	/* A way that the store itself may change is no place for one in parts. */
+	at = random32() & 1 && k != PT_STORE_DEVICE ? alias_of(e, pt_store_atomic(k)) : e;
 	if (!pt_store(k, at, old, new))
 		*(volatile u64 *)e = new;
 	note_change(e);
@@ -414,7 +482,7 @@ static void change(void)
 
 static void build(void)
 {
-	int i, j;
+	int i;
 
 	large = (ulong)alloc_pages(512);
 	for (i = 0; i < POOL; i++)
@@ -432,19 +500,20 @@ static void build(void)
 		*(volatile u32 *)(page + AT_NUMBER) = i < POOL ? i : 0x100 + i - POOL;
 		*(volatile u8 *)(page + AT_CODE) = 0xc3;
 	}
-	for (i = 0; i < ROOTS + TABLES; i++)
-		for (j = 1; j <= SLOTS; j++)
-			*(volatile u64 *)(pool[i] + j * 8) = random_entry(false);
 }
 
-static void new_settings(int cpus_used)
+static void new_round(int cpus_used, int round)
 {
-	int cpu, i;
+	int cpu, i, j;
 
+	orderly = round & 1;
 	env = (struct pt_env){
 		.wp = random32() & 3, .nxe = HAS_NX, .smep = HAS_SMEP && random32() & 1,
 		.pge = HAS_PGE && random32() & 1,
 	};
+	for (i = 0; i < ROOTS + TABLES; i++)
+		for (j = 1; j <= SLOTS; j++)
+			*(volatile u64 *)(pool[i] + j * 8) = random_entry(i, false);
 	for (i = 0; i < ADDRS; i++) {
 		int l;
 
@@ -473,23 +542,40 @@ static void finish(int cpus_used, ulong cr3)
 	}
 }
 
+/* A flush that must make a change of this address seen. */
+static void flush_one(int cpu, int i)
+{
+	u32 n = random32() % 8;
+
+	if (n < 4)
+		invalidate(cpu, i);
+	else if (n < 7)
+		load(cpu, root_of[cpu]);
+	else
+		flush_all(cpu);
+}
+
 static void act(int cpu)
 {
 	int i = random32() % ADDRS;
 	u32 n = random32() % 16;
 
-	if (n < 5)
-		change();
-	else if (n < 7)
-		invalidate(cpu, i);
-	else if (n == 7)
-		load(cpu, random32() % ROOTS);
-	else if (n == 8)
-		load(cpu, root_of[cpu]);
-	else if (n == 9 && random32() % 4 == 0)
-		flush_all(cpu);
-	else
+	if (n < 6) {
+		/* Cached and used before, changed, flushed or not, and used again. */
 		access(cpu, i, random32() % KINDS);
+		change(i);
+		if (random32() % 4)
+			flush_one(cpu, i);
+		access(cpu, i, random32() % KINDS);
+	} else if (n < 8) {
+		change(i);
+	} else if (n < 10) {
+		flush_one(cpu, i);
+	} else if (n == 10) {
+		load(cpu, random32() % ROOTS);
+	} else {
+		access(cpu, i, random32() % KINDS);
+	}
 }
 
 static void run(int cpus_used, int rounds, int acts)
@@ -503,7 +589,7 @@ static void run(int cpus_used, int rounds, int acts)
 	if (device && !check(pt_store(PT_STORE_DEVICE, pool[0] + PAGE_SIZE - 8, 0, 0), "no device"))
 		return;
 	for (round = 0; round < rounds && !test_failed(); round++) {
-		new_settings(cpus_used);
+		new_round(cpus_used, round);
 		for (n = 0; n < acts; n++)
 			act(random32() % cpus_used);
 		/* In the end everything is known for certain. */
@@ -568,7 +654,7 @@ static void atomic_change(void)
 	ulong e = random_slot();
 	u64 old = *(volatile u64 *)e;
 
-	pt_store(ways[random32() % ARRAY_SIZE(ways)], e, old, random_entry(false));
+	pt_store(ways[random32() % ARRAY_SIZE(ways)], e, old, random_entry(page_of(e), false));
 }
 
 static void test_concurrent(void)
@@ -581,7 +667,7 @@ static void test_concurrent(void)
 	build();
 	storm_wrong = 0;
 	for (round = 0; round < 10 && !test_failed(); round++) {
-		new_settings(2);
+		new_round(2, round);
 		stop_storm = false;
 		smp_run(1, storm, NULL);
 		for (n = 0; n < 60; n++) {
