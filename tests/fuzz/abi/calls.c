@@ -28,6 +28,7 @@ static const struct request {
 	REQUEST(SUPPORTED_MSRS, DEVICE, E2BIG, EINVAL, ENOMEM),
 	REQUEST(SET_MEMORY, VM, EINVAL, E2BIG, EEXIST, ENOENT, ENOMEM),
 	REQUEST(GET_DIRTY_LOG, VM, EINVAL, ENOENT, ENOMEM),
+	REQUEST(MEMORY_WRITTEN, VM, EINVAL, EINTR),
 	REQUEST(CREATE_VCPU, VM, EINVAL, EEXIST, ENOMEM, EMFILE, ENFILE),
 	REQUEST(SEND_MSI, VM, EINVAL),
 	REQUEST(GET_CLOCK, VM, 0),
@@ -175,7 +176,10 @@ static void call_vm(void)
 				 .data = random64() & 0xcfff };
 	struct umbra_clock clock = { .ns = some_value() };
 
-	switch (below(7)) {
+	struct umbra_range range = { .gpa = one_in(4) ? some_value() : below(ARENA_SIZE),
+				     .size = one_in(4) ? some_value() : below(ARENA_SIZE) };
+
+	switch (below(8)) {
 	case 0:
 		set_some_slot();
 		break;
@@ -193,6 +197,9 @@ static void call_vm(void)
 		break;
 	case 5:
 		CALL(fd_of(VM), UMBRA_SET_CLOCK, clock);
+		break;
+	case 6:
+		CALL(fd_of(VM), UMBRA_MEMORY_WRITTEN, range);
 		break;
 	default:
 		CALL(fd_of(VM), UMBRA_GET_VM_STATS, s);
