@@ -21,22 +21,22 @@ static void with_paging(enum pt_mode mode, void (*fn)(enum pt_mode))
 
 static void combinations(enum pt_mode mode)
 {
-	access_check_combinations(mode, REGION, 401, false);
+	access_check_combinations(mode, REGION, 901, false);
 }
 
 static void combinations_reserved(enum pt_mode mode)
 {
-	access_check_combinations(mode, REGION, 2003, true);
+	access_check_combinations(mode, REGION, 3001, true);
 }
 
 static void accesses(enum pt_mode mode)
 {
-	access_check_random(mode, REGION, 800, false);
+	access_check_random(mode, REGION, 500, false);
 }
 
 static void accesses_reserved(enum pt_mode mode)
 {
-	access_check_random(mode, REGION, 300, true);
+	access_check_random(mode, REGION, 250, true);
 }
 
 static void test_combinations_32(void)

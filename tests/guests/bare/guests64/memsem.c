@@ -17,7 +17,7 @@
 
 static void test_combinations(void)
 {
-	access_check_combinations(PT_4LEVEL, REGION, 701, false);
+	access_check_combinations(PT_4LEVEL, REGION, 1301, false);
 }
 
 static void test_combinations_reserved(void)
@@ -28,13 +28,13 @@ static void test_combinations_reserved(void)
 
 static void test_accesses(void)
 {
-	access_check_random(PT_4LEVEL, REGION, 2000, false);
+	access_check_random(PT_4LEVEL, REGION, 1200, false);
 }
 
 static void test_accesses_reserved(void)
 {
 	known_on_tcg("error codes of reserved bits");
-	access_check_random(PT_4LEVEL, REGION, 600, true);
+	access_check_random(PT_4LEVEL, REGION, 500, true);
 }
 
 /* CR4.LA57 changes only outside long mode: SDM Vol. 3A 4.1.1. */
