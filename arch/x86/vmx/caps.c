@@ -235,7 +235,7 @@ static void read_apic(void)
 	/* Reading requests and what is in service makes sense only where the CPU keeps them. */
 	vmx_caps.interrupt_delivery = apicv && may(VMX_PROC2, SECONDARY_EXEC_APIC_REGISTER_VIRT |
 						   SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY);
-	/* Bochs reports the event before it. Only emulators have microcode that was never updated. */
+	/* Bochs reports the event before it. CPUs without microcode are emulated ones. */
 	vmx_caps.forgets_vector = vmx_caps.interrupt_delivery && !boot_cpu_data.microcode;
 }
 
