@@ -93,10 +93,10 @@ int __wrap_umbra_vcpu_run(struct umbra_vcpu *vcpu)
 {
 	struct umbra_run *run = vcpu->run;
 	uint32_t *data = (uint32_t *)((char *)run + UMBRA_RUN_IO_OFFSET);
-	int ret;
 
 	for (;;) {
-		ret = __real_umbra_vcpu_run(vcpu);
+		int ret = __real_umbra_vcpu_run(vcpu);
+
 		if (ret || run->exit_reason != UMBRA_EXIT_IO || run->io.port != PORT ||
 		    run->io.size != sizeof(*data) || run->io.count != 1)
 			return ret;
