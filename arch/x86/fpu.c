@@ -229,7 +229,11 @@ void umbra_fpu_put_extra(struct umbra_vcpu *vcpu)
 		wrmsrl(MSR_IA32_XSS, umbra_host_xss);
 }
 
+#define FSW_ES	BIT(7)	/* an unmasked exception waits */
+
 /* vec.S: vector registers are in the CPU, not in the fpstate, while the FPU is loaded. */
+asmlinkage void umbra_store_mmx(unsigned int reg, void *data);
+asmlinkage void umbra_load_mmx(unsigned int reg, const void *data);
 asmlinkage void umbra_store_xmm(unsigned int reg, void *data);
 asmlinkage void umbra_store_ymm(unsigned int reg, void *data);
 asmlinkage void umbra_load_xmm(unsigned int reg, const void *data);
@@ -290,4 +294,50 @@ bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *da
 		umbra_load_xmm(reg, data);
 	fpregs_unlock();
 	return reg < 16;
+}
+
+/**
+ * umbra_fpu_pending() - would the guest's next x87 or MMX instruction raise #MF?
+ * @vcpu: the vCPU; its FPU is loaded
+ *
+ * Return: true if so.
+ */
+bool umbra_fpu_pending(struct umbra_vcpu *vcpu)
+{
+	u16 status;
+
+	vec_begin();
+	asm volatile("fnstsw %0" : "=am" (status));
+	fpregs_unlock();
+	return status & FSW_ES;
+}
+
+/**
+ * umbra_fpu_get_mmx() - read an MMX register of the guest, by an MMX instruction
+ * @vcpu: the vCPU; its FPU is loaded, and not umbra_fpu_pending()
+ * @reg: 0 to 7
+ *
+ * Return: its value.
+ */
+u64 umbra_fpu_get_mmx(struct umbra_vcpu *vcpu, unsigned int reg)
+{
+	u64 value = 0;
+
+	vec_begin();
+	umbra_store_mmx(reg, &value);
+	fpregs_unlock();
+	return value;
+}
+
+/**
+ * umbra_fpu_set_mmx() - write an MMX register of the guest, by an MMX instruction
+ * @vcpu: the vCPU; its FPU is loaded, and not umbra_fpu_pending()
+ * @reg: 0 to 7
+ * @value: what to write
+ */
+void umbra_fpu_set_mmx(struct umbra_vcpu *vcpu, unsigned int reg, u64 value)
+{
+	vec_begin();
+	umbra_load_mmx(reg, &value);
+	fpregs_unlock();
 }

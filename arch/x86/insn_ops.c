@@ -186,6 +186,27 @@ static int emul_set_vec(struct umbra_emul *c, unsigned int reg, const void *data
 		UMBRA_EMUL_DONE : UMBRA_EMUL_UNHANDLED;
 }
 
+static int emul_get_mmx(struct umbra_emul *c, unsigned int reg, u64 *value)
+{
+	struct umbra_vcpu *vcpu = umbra_insn_vcpu(c);
+
+	if (umbra_fpu_pending(vcpu)) {
+		/* Without CR0.NE a PC makes an interrupt of it, by wires that are not there. */
+		if (!(c->cr0 & X86_CR0_NE))
+			return UMBRA_EMUL_UNHANDLED;
+		return umbra_emul_fault(c, X86_TRAP_MF, false, 0);
+	}
+	if (value)
+		*value = umbra_fpu_get_mmx(vcpu, reg);
+	return UMBRA_EMUL_DONE;
+}
+
+static int emul_set_mmx(struct umbra_emul *c, unsigned int reg, u64 value)
+{
+	umbra_fpu_set_mmx(umbra_insn_vcpu(c), reg, value);
+	return UMBRA_EMUL_DONE;
+}
+
 /* What was kept for executing the instruction again has been used. */
 static int emul_string_commit(struct umbra_emul *c)
 {
@@ -225,5 +246,7 @@ const struct umbra_emul_ops umbra_insn_ops = {
 	.pio_out = umbra_insn_pio_out,
 	.get_vec = emul_get_vec,
 	.set_vec = emul_set_vec,
+	.get_mmx = emul_get_mmx,
+	.set_mmx = emul_set_mmx,
 	.string_commit = emul_string_commit,
 };

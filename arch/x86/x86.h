@@ -291,6 +291,9 @@ u64 umbra_fpu_host_xcr0(void);
 bool umbra_fpu_get_vec(struct umbra_vcpu *vcpu, unsigned int reg, void *data, unsigned int len);
 bool umbra_fpu_set_vec(struct umbra_vcpu *vcpu, unsigned int reg, const void *data,
 		       unsigned int len, bool zero_upper);
+bool umbra_fpu_pending(struct umbra_vcpu *vcpu);
+u64 umbra_fpu_get_mmx(struct umbra_vcpu *vcpu, unsigned int reg);
+void umbra_fpu_set_mmx(struct umbra_vcpu *vcpu, unsigned int reg, u64 value);
 
 /* state.c */
 int umbra_state_get(struct umbra_vcpu *vcpu, struct umbra_state *st);

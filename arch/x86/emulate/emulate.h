@@ -309,6 +309,10 @@ struct umbra_emul;
  * @get_vec:	read the low @len (16 or 32) bytes of vector register @reg
  * @set_vec:	write them; with @zero_upper also clear the rest of the register up to
  *		the longest vector XCR0 enables, else leave it alone
+ * @get_mmx:	read MMX register @reg, as an MMX instruction does: the x87 state is
+ *		changed. With @value NULL only check for a pending x87 exception, which
+ *		is UMBRA_EMUL_FAULT with #MF
+ * @set_mmx:	write it, as an MMX instruction does
  * @string_commit: an element of a string instruction is committed in the
  *		registers, and another one follows within this call, unless this is
  *		answered by UMBRA_EMUL_RETRY: let the CPU do the others. Optional
@@ -348,6 +352,8 @@ struct umbra_emul_ops {
 	int (*get_vec)(struct umbra_emul *c, unsigned int reg, void *data, unsigned int len);
 	int (*set_vec)(struct umbra_emul *c, unsigned int reg, const void *data,
 		       unsigned int len, bool zero_upper);
+	int (*get_mmx)(struct umbra_emul *c, unsigned int reg, u64 *value);
+	int (*set_mmx)(struct umbra_emul *c, unsigned int reg, u64 value);
 
 	int (*string_commit)(struct umbra_emul *c);
 };

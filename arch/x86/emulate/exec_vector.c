@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The moves of SSE, SSE2, SSE3, SSE4.1 and their VEX forms: what compilers and
- * kernels use to copy memory. No arithmetic, no MMX, no EVEX.
+ * kernels use to copy memory; and those of MMX. No arithmetic, no EVEX.
  */
 #include "exec.h"
 
@@ -303,6 +303,67 @@ static int move_gpr(struct umbra_emul *c, const struct move *m)
 	return set_vec(c, c->insn.reg, data, 16);
 }
 
+/* MOVD, MOVQ and MOVNTQ of MMX registers, which ignore REX.R and REX.B */
+static int move_mmx(struct umbra_emul *c)
+{
+	unsigned int opcode = c->insn.opcode, reg = c->insn.reg & 7, size = 8;
+	bool mem = c->insn.flags & UMBRA_INSN_MEM, gpr = opcode == 0x6e || opcode == 0x7e;
+	const struct move m = { .flags = opcode & 0x10 || opcode == 0xe7 ? STORE : 0 };
+	u64 value = 0, linear;
+	int ret;
+
+	if (gpr && !(c->code == UMBRA_CODE_64 && (c->insn.rex & UMBRA_REX_W)))
+		size = 4;
+	if (c->cr0 & X86_CR0_EM || (opcode == 0xe7 && !mem))
+		return umbra_exec_ud(c);
+	if (c->cr0 & X86_CR0_TS)
+		return umbra_emul_fault(c, X86_TRAP_NM, false, 0);
+	ret = c->ops->get_mmx(c, reg, NULL);
+	if (ret)
+		return ret;
+
+	if (!(m.flags & STORE)) {
+		if (gpr)
+			ret = umbra_exec_rm_read(c, size, &value);
+		else if (mem)
+			ret = load_mem(c, &value, size, &m);
+		else
+			ret = c->ops->get_mmx(c, c->insn.rm & 7, &value);
+		return ret ?: c->ops->set_mmx(c, reg, value);
+	}
+	/* The x87 state changes with the read already, so nothing may fault behind it. */
+	if (mem) {
+		ret = mem_address(c, size, &m, &linear);
+		if (!ret)
+			ret = umbra_exec_mem_write(c, linear, NULL, size, UMBRA_EMUL_PROBE);
+	}
+	if (!ret)
+		ret = c->ops->get_mmx(c, reg, &value);
+	if (ret)
+		return ret;
+	if (mem)
+		return umbra_exec_mem_write(c, linear, &value, size, 0);
+	return gpr ? umbra_exec_rm_write(c, size, value) :
+		     c->ops->set_mmx(c, c->insn.rm & 7, value);
+}
+
+/* With no prefix these opcodes move MMX registers. */
+static bool is_mmx(const struct umbra_emul *c, unsigned int pp)
+{
+	if (c->insn.map != UMBRA_MAP_0F || pp != PP_NONE || c->insn.flags & UMBRA_INSN_VEX)
+		return false;
+	switch (c->insn.opcode) {
+	case 0x6e:
+	case 0x6f:
+	case 0x7e:
+	case 0x7f:
+	case 0xe7:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Does this VEX form use vvvv, so that it may be something else than 1111? */
 static bool uses_vvvv(const struct umbra_emul *c, const struct move *m)
 {
@@ -324,6 +385,8 @@ int umbra_exec_vector(struct umbra_emul *c)
 	else if (c->insn.flags & UMBRA_INSN_OP66)
 		pp = PP_66;
 
+	if (is_mmx(c, pp))
+		return move_mmx(c);
 	if (!find_move(c->insn.map, c->insn.opcode, pp, &m))
 		return UMBRA_EMUL_UNHANDLED;
 	if ((m.flags & MEMORY) && !(c->insn.flags & UMBRA_INSN_MEM))

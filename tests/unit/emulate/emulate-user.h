@@ -56,6 +56,7 @@ typedef int64_t s64;
 #define X86_TRAP_SS		12
 #define X86_TRAP_GP		13
 #define X86_TRAP_PF		14
+#define X86_TRAP_MF		16
 #define X86_TRAP_AC		17
 
 #define EFER_LMA		BIT(10)

@@ -182,6 +182,23 @@ static int op_set_vec(struct umbra_emul *c, unsigned int reg, const void *data,
 	return UMBRA_EMUL_DONE;
 }
 
+/* MMX registers are not compared. */
+static int op_get_mmx(struct umbra_emul *c, unsigned int reg, u64 *value)
+{
+	(void)c;
+	(void)reg;
+	(void)value;
+	return UMBRA_EMUL_UNHANDLED;
+}
+
+static int op_set_mmx(struct umbra_emul *c, unsigned int reg, u64 value)
+{
+	(void)c;
+	(void)reg;
+	(void)value;
+	return UMBRA_EMUL_UNHANDLED;
+}
+
 static const struct umbra_emul_ops ops = {
 	.fetch = op_fetch,
 	.read = op_read,
@@ -194,6 +211,8 @@ static const struct umbra_emul_ops ops = {
 	.io_allowed = op_io_allowed,
 	.get_vec = op_get_vec,
 	.set_vec = op_set_vec,
+	.get_mmx = op_get_mmx,
+	.set_mmx = op_set_mmx,
 };
 
 /**

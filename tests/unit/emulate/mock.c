@@ -240,6 +240,27 @@ static int op_set_vec(struct umbra_emul *c, unsigned int reg, const void *data,
 	return UMBRA_EMUL_DONE;
 }
 
+static int op_get_mmx(struct umbra_emul *c, unsigned int reg, u64 *value)
+{
+	if (interrupted())
+		return UMBRA_EMUL_IO;
+	if (m.fpu_pending)
+		return umbra_emul_fault(c, X86_TRAP_MF, false, 0);
+	if (value) {
+		m.mmx_used = true;
+		*value = m.mmx[reg];
+	}
+	return UMBRA_EMUL_DONE;
+}
+
+static int op_set_mmx(struct umbra_emul *c, unsigned int reg, u64 value)
+{
+	(void)c;
+	m.mmx_used = true;
+	m.mmx[reg] = value;
+	return UMBRA_EMUL_DONE;
+}
+
 static int op_string_commit(struct umbra_emul *c)
 {
 	(void)c;
@@ -270,6 +291,8 @@ static const struct umbra_emul_ops ops = {
 	.pio_out = op_pio_out,
 	.get_vec = op_get_vec,
 	.set_vec = op_set_vec,
+	.get_mmx = op_get_mmx,
+	.set_mmx = op_set_mmx,
 	.string_commit = op_string_commit,
 };
 

@@ -63,6 +63,8 @@ struct machine {
 	unsigned int commits, commits_max;
 	bool race;
 	u64 mmio_write;
+	u64 mmx[8];
+	bool mmx_used, fpu_pending;
 };
 
 extern struct machine m;

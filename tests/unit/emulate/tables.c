@@ -587,6 +587,44 @@ static void test_vectors(void)
 	expect(m.c.fetch_len >= 6 && m.c.fetch[0] == 0x62);
 }
 
+static void test_mmx(void)
+{
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RBX] = DATA_AT;
+	m.c.cr0 |= X86_CR0_TS;
+	expect(faulted(run("\x0f\x6f\x0b"), X86_TRAP_NM, false, 0));
+	m.c.cr0 |= X86_CR0_EM;
+	expect(ud(run("\x0f\x6f\x0b")));
+	m.c.cr0 &= ~(u64)(X86_CR0_EM | X86_CR0_TS);
+	m.fpu_pending = true;
+	expect(faulted(run("\x0f\x6f\x0b"), X86_TRAP_MF, false, 0) && !m.mmx[1]);
+	m.fpu_pending = false;
+	/* movq (%rbx),%mm1; REX.R means nothing */
+	expect(done(run("\x44\x0f\x6f\x0b"), 4) && !memcmp(&m.mmx[1], m.memory + DATA_AT, 8));
+	m.c.rip = CODE_AT;
+	m.gpr[UMBRA_EMUL_RBX] = MMIO_AT;
+	expect(done(run("\x0f\x7f\x0b"), 3) && m.mmio_write == m.mmx[1]);	/* movq %mm1,(%rbx) */
+	m.c.rip = CODE_AT;
+	m.mmx[2] = 0x1122334455667788;
+	expect(done(run("\x0f\xe7\x13"), 3) && m.mmio_write == m.mmx[2]);	/* movntq */
+	m.c.rip = CODE_AT;
+	expect(done(run("\x0f\x7e\xd3"), 3));					/* movd %mm2,%ebx */
+	expect(m.gpr[UMBRA_EMUL_RBX] == 0x55667788);
+	m.c.rip = CODE_AT;
+	expect(done(run("\x48\x0f\x7e\xd3"), 4));				/* movq %mm2,%rbx */
+	expect(m.gpr[UMBRA_EMUL_RBX] == m.mmx[2]);
+	m.c.rip = CODE_AT;
+	expect(done(run("\x0f\x6e\xdb"), 3) && m.mmx[3] == 0x55667788);	/* movd %ebx,%mm3 */
+	m.c.rip = CODE_AT;
+	expect(done(run("\x0f\x6f\xe2"), 3) && m.mmx[4] == m.mmx[2]);	/* movq %mm2,%mm4 */
+
+	/* A store that faults leaves the x87 state alone. */
+	power_on(LONG, 0);
+	m.gpr[UMBRA_EMUL_RBX] = MEMORY_SIZE;
+	expect(run("\x0f\x7f\x0b") == UMBRA_EMUL_FAULT && m.c.exc.vector == X86_TRAP_PF);
+	expect(!m.mmx_used);
+}
+
 static void test_fetch(void)
 {
 	unsigned int i;
@@ -652,6 +690,7 @@ int main(void)
 	run_test("instructions stopped anywhere and run again", test_restart);
 	run_test("LOCK", test_locked);
 	run_test("vector registers switched off", test_vectors);
+	run_test("MMX registers", test_mmx);
 	run_test("fetching", test_fetch);
 	printf("1..%u\n# tables: %u passed, %u failed\n", tests, tests - failures, failures);
 	return failures != 0;

@@ -188,6 +188,30 @@ static void test_stack(void)
 	check_eq(last_trap()->ip, ONES, "RIP after CALL through the hole");
 }
 
+/* MMX registers, and what else they do to the x87 state. */
+static void test_mmx(void)
+{
+	struct { u16 cw, pad, sw, pad1, tag, pad2; u32 rest[4]; } env;
+	ulong cr0 = read_cr0();
+	u64 r = 0x1122334455667788;
+	u16 control = 0x37b;	/* division by zero is not masked */
+	u32 v;
+
+	apic_set_up();
+	write_cr0((cr0 & ~(ulong)(CR0_EM | CR0_TS)) | CR0_NE);
+	set_tmict(0x89abcdef);
+	asm volatile("fninit; fld1; movd (%1), %%mm3; fnstenv %2; movd %%mm3, %0; emms"
+		     : "=r"(v) : "r"(TMICT), "m"(env) : "memory");
+	check_eq(v, 0x89abcdef, "MOVD from a device");
+	check(env.tag == 0 && !(env.sw & 0x3800), "tags %x, status %x", env.tag, env.sw);
+	asm volatile("movq %0, %%mm2; movd %%mm2, (%1); emms" :: "m"(r), "r"(TMICT) : "memory");
+	check_eq(tmict(), 0x55667788, "MOVD to a device");
+	asm volatile("fninit; fldcw %0; fld1; fldz; fdivrp" :: "m"(control));
+	EXPECT_TRAP(VEC_MF, asm volatile("movd %%mm2, (%0)" :: "r"(TMICT) : "memory"));
+	asm volatile("fnclex; fninit");
+	write_cr0(cr0);
+}
+
 /* --- all sizes, on the hole --- */
 
 static void test_hole_reads(void)
@@ -711,6 +735,7 @@ GUEST("mmio",
 	{ "xchg", test_xchg },
 	{ "bits", test_bits },
 	{ "stack", test_stack },
+	{ "mmx", test_mmx },
 	{ "hole-reads", test_hole_reads },
 	{ "hole-writes", test_hole_writes },
 	{ "sse", test_sse },
