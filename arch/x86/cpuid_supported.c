@@ -314,10 +314,14 @@ static void add_hypervisor(void)
 
 	add_signature(KVM_CPUID_SIGNATURE, HYPERVISOR_MAX, kvm);
 
-	/* The clock, EOI without an exit; and port 0x80 is no way to wait: each access exits. */
+	/*
+	 * The clock, EOI without an exit, one exit to interrupt many CPUs; and port 0x80 is no
+	 * way to wait: each access exits.
+	 */
 	e = add(KVM_CPUID_FEATURES, 0, 0);
 	e->eax = BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) |
-		 BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_NOP_IO_DELAY);
+		 BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_PV_SEND_IPI) |
+		 BIT(KVM_FEATURE_NOP_IO_DELAY);
 
 	/* Rates of TSC and APIC timer in kHz, where several hypervisors have them. */
 	e = add(HYPERVISOR_MAX, 0, 0);

@@ -15,6 +15,7 @@
 #include <asm/trapnr.h>
 #include "cpuid.h"
 #include "exit.h"
+#include "lapic.h"
 #include "trace.h"
 #include "umbra.h"
 
@@ -150,6 +151,24 @@ int umbra_exit_xsetbv(struct umbra_vcpu *vcpu, unsigned int length)
 	if (umbra_cpl(vcpu) || (u32)gpr[UMBRA_RCX] || umbra_set_xcr0(vcpu, value))
 		return umbra_exit_gp(vcpu);
 	return umbra_skip_insn(vcpu, length);
+}
+
+/**
+ * umbra_hypercall_send_ipi() - KVM_HC_SEND_IPI: one interrupt for many CPUs
+ * @vcpu: the vCPU, loaded; interrupts may be off
+ *
+ * RBX and RCX are a bitmap of APIC IDs, RDX is the ID that it begins with, RSI the low
+ * half of ICR. RAX tells how many CPUs there were.
+ */
+void umbra_hypercall_send_ipi(struct umbra_vcpu *vcpu)
+{
+	unsigned int width = umbra_code_size(vcpu) == UMBRA_CODE_64 ? 64 : 32;
+	u64 *gpr = vcpu->arch.gpr;
+	int ret;
+
+	ret = umbra_lapic_send_set(vcpu->arch.lapic, gpr[UMBRA_RDX], gpr[UMBRA_RBX],
+				   gpr[UMBRA_RCX], width, gpr[UMBRA_RSI]);
+	gpr[UMBRA_RAX] = ret < 0 ? -KVM_EINVAL : ret;
 }
 
 /**

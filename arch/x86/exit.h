@@ -29,17 +29,25 @@ static __always_inline int umbra_access_msr(struct umbra_vcpu *vcpu, bool write)
 	return 0;
 }
 
+void umbra_hypercall_send_ipi(struct umbra_vcpu *vcpu);
+
 /**
  * umbra_hypercall() - carry out VMMCALL or VMCALL
  * @vcpu: the vCPU, loaded; interrupts may be off
  * @cpl: its privilege level
  *
- * The guest was told of the KVM interface, for the sake of its clock and EOI,
- * without any of the features that are used by hypercalls.
+ * By the KVM interface, as far as the guest was told in CPUID that it is there.
  */
 static __always_inline void umbra_hypercall(struct umbra_vcpu *vcpu, unsigned int cpl)
 {
-	vcpu->arch.gpr[UMBRA_RAX] = cpl ? -KVM_EPERM : -KVM_ENOSYS;
+	u64 *gpr = vcpu->arch.gpr;
+
+	if (unlikely(cpl))
+		gpr[UMBRA_RAX] = -KVM_EPERM;
+	else if ((u32)gpr[UMBRA_RAX] == KVM_HC_SEND_IPI)
+		umbra_hypercall_send_ipi(vcpu);
+	else
+		gpr[UMBRA_RAX] = -KVM_ENOSYS;
 }
 
 int umbra_exit_ud(struct umbra_vcpu *vcpu);

@@ -255,6 +255,8 @@ void umbra_lapic_set_pin(struct umbra_vcpu *vcpu, unsigned int pin, bool level);
 void umbra_lapic_update_lint0(struct umbra_lapic *lapic);
 int umbra_lapic_send_msi(struct umbra_vm *vm, u64 address, u32 data);
 void umbra_lapic_send_ipi(struct umbra_lapic *lapic);
+int umbra_lapic_send_set(struct umbra_lapic *lapic, u32 first, u64 low, u64 high,
+			 unsigned int width, u32 icr);
 void umbra_lapic_self_ipi(struct umbra_lapic *lapic, u8 vector);
 void umbra_lapic_local(struct umbra_lapic *lapic, enum umbra_lvt entry);
 void umbra_lapic_error(struct umbra_lapic *lapic, u32 bits);

@@ -233,6 +233,45 @@ void umbra_lapic_self_ipi(struct umbra_lapic *lapic, u8 vector)
 }
 
 /**
+ * umbra_lapic_send_set() - interrupt any number of vCPUs at once
+ * @lapic: the sender; any context
+ * @first: APIC ID that bit 0 of @low stands for
+ * @low: a bit for each destination
+ * @high: the same for those behind it
+ * @width: bits that @low and @high have: 32 or 64
+ * @icr: vector and delivery mode, fixed or NMI, as in ICR
+ *
+ * Return: how many APICs there are at these IDs, or -EINVAL for another mode and for
+ * bits of ICR that name a destination.
+ */
+int umbra_lapic_send_set(struct umbra_lapic *lapic, u32 first, u64 low, u64 high,
+			 unsigned int width, u32 icr)
+{
+	struct umbra_apic_message msg = {
+		.vector = icr & APIC_VECTOR_MASK,
+		.mode = icr & APIC_DM_FIXED_MASK,
+	};
+	struct umbra_vm *vm = lapic->vcpu->vm;
+	struct umbra_vcpu *vcpu;
+	unsigned int i, count = 0;
+
+	if (icr & (APIC_DEST_ALLBUT | APIC_DEST_LOGICAL) ||
+	    (msg.mode != APIC_DM_FIXED && msg.mode != APIC_DM_NMI))
+		return -EINVAL;
+	umbra_for_each_vcpu(i, vcpu, vm) {
+		u32 bit = vcpu->id - first;
+
+		if (vcpu->id < first || bit >= 2 * width ||
+		    !((bit < width ? low >> bit : high >> (bit - width)) & 1) ||
+		    !is_enabled(vcpu->arch.lapic))
+			continue;
+		deliver(vcpu->arch.lapic, &msg);
+		count++;
+	}
+	return count;
+}
+
+/**
  * umbra_lapic_send_ipi() - do what ICR says
  * @lapic: the sender; its own thread
  *

@@ -46,6 +46,7 @@
 #define OP_INVD		0x080f
 #define OP_WBINVD	0x090f
 #define OP_PAUSE	0x90f3
+#define OP_VMCALL	0xc1010f
 #define OP_VMMCALL	0xd9010f
 #define OP_XSETBV	0xd1010f
 
@@ -237,6 +238,16 @@ static int exit_vmmcall(struct umbra_vcpu *vcpu)
 	return length ? umbra_exit_hypercall(vcpu, length) : ret;
 }
 
+/*
+ * Programs that know hypercalls only as Intel's VMCALL are understood, too. All other
+ * instructions that the CPU does not know are the guest's affair.
+ */
+static int exit_undefined(struct umbra_vcpu *vcpu)
+{
+	return umbra_opcode_at_rip(vcpu, OP_VMCALL, opcode_length(OP_VMCALL)) ?
+	       umbra_exit_hypercall(vcpu, opcode_length(OP_VMCALL)) : umbra_exit_ud(vcpu);
+}
+
 static int exit_vintr(struct umbra_vcpu *vcpu)
 {
 	vcpu->arch.stat[UMBRA_STAT_INTERRUPT_WINDOWS]++;
@@ -358,6 +369,7 @@ const struct umbra_exit svm_exits[SVM_NR_ROWS] = {
 	[SVM_EXIT_WRITE_DR6]			= { exit_dr, "dr6_write" },
 	[SVM_EXIT_WRITE_DR7]			= { exit_dr, "dr7_write" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_DB]	= { svm_exit_debug, "db" },
+	[SVM_EXIT_EXCP_BASE + X86_TRAP_UD]	= { exit_undefined, "ud" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_PF]	= { exit_pf, "pf" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_AC]	= { umbra_exit_ac, "ac" },
 	[SVM_EXIT_EXCP_BASE + X86_TRAP_MC]	= { umbra_exit_host, "mc" },

@@ -180,6 +180,49 @@ static void test_broadcast(void)
 		smp_wait(i);
 }
 
+/* KVM_HC_SEND_IPI. AMD's CPUs do not know VMCALL: there the hypervisor has to. */
+static long hypercall_ipi(u64 ids, u64 first, u64 icr)
+{
+	long ret = 10;
+
+	asm volatile("vmcall" : "+a"(ret) : "b"(ids), "c"(0ul), "d"(first), "S"(icr) : "memory");
+	return ret;
+}
+
+static void test_hypercall(void)
+{
+	u64 ids = 0;
+	int i;
+
+	if (!need_cpus())
+		return;
+	if (!HAS_HYPERVISOR || cpuid(0x40000000, 0).b != 0x4b4d564b ||
+	    !(cpuid(0x40000001, 0).a & BIT(11))) {
+		skip("no hypercall for it");
+		return;
+	}
+	set_handler(0x44, ping_handler);
+	memset((void *)pings, 0, sizeof(pings));
+	turn = 0;
+	for (i = 1; i < smp_count; i++) {
+		ids |= 1ull << cpus[i].apic_id;
+		smp_run(i, spin_with_irqs, NULL);
+	}
+	irq_on();
+	check_eq(hypercall_ipi(ids, 0, 0x44), smp_count - 1, "CPUs reached");
+	check(WAIT_FOR(2000, total() == smp_count - 1), "IPI to others: %d came", total());
+	check_eq(pings[0], 0, "of them here");
+	check_eq(hypercall_ipi(1, cpus[1].apic_id, 0x44), 1, "CPUs reached");
+	check(WAIT_FOR(2000, total() == smp_count), "IPI to one: %d came", total());
+	check_eq(hypercall_ipi(1, 0xffffffff, 0x44), 0, "CPUs reached where there are none");
+	check_eq(hypercall_ipi(ids, 0, ICR_OTHERS | 0x44), -22, "with a shorthand");
+	check_eq(total(), smp_count, "messages");
+	turn = 1;
+	irq_off();
+	for (i = 1; i < smp_count; i++)
+		smp_wait(i);
+}
+
 static volatile int nmis;
 
 static bool nmi_handler(struct regs *r)
@@ -501,6 +544,7 @@ GUEST("smp",
 	{ "restart", test_restart },
 	{ "ping-pong", test_ping_pong },
 	{ "broadcast", test_broadcast },
+	{ "hypercall", test_hypercall },
 	{ "nmi", test_nmi },
 	{ "shootdown", test_shootdown },
 	{ "shared-tables", test_shared_tables },
