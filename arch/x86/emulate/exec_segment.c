@@ -5,6 +5,9 @@
  */
 #include "exec.h"
 
+/* Where the upper half of a descriptor of 16 bytes would have a type: it must not. */
+#define UPPER_TYPE	(0x1fULL << 40)
+
 /* A fault that names a selector. */
 static int selector_fault(struct umbra_emul *c, unsigned int vector, u16 selector)
 {
@@ -235,18 +238,44 @@ int umbra_exec_load_far(struct umbra_emul *c)
 	return UMBRA_EMUL_DONE;
 }
 
-/* LLDT, LTR. In long mode their descriptors have twice the size: the CPU's to do. */
+/* In long mode system descriptors have twice the size, for bases of 64 bits. */
+static int read_upper_base(struct umbra_emul *c, struct umbra_descriptor *d)
+{
+	u16 selector = d->seg.selector;
+	struct umbra_emul_seg gdtr;
+	u64 upper;
+	int ret;
+
+	ret = c->ops->get_segment(c, UMBRA_EMUL_GDTR, &gdtr);
+	if (ret)
+		return ret;
+	if ((selector | 7u) + sizeof(upper) > gdtr.limit)
+		return selector_fault(c, X86_TRAP_GP, selector);
+	ret = umbra_exec_mem_read(c, d->linear + 8, &upper, sizeof(upper), UMBRA_EMUL_SYSTEM);
+	if (ret)
+		return ret;
+	d->seg.base |= upper << 32;
+	if (upper & UPPER_TYPE || !umbra_exec_is_canonical(c, d->seg.base))
+		return selector_fault(c, X86_TRAP_GP, selector);
+	return UMBRA_EMUL_DONE;
+}
+
+/* LLDT, LTR */
 static int load_system(struct umbra_emul *c, bool task)
 {
-	unsigned int type = task ? UMBRA_TYPE_TSS : UMBRA_TYPE_LDT;
+	unsigned int type = task ? UMBRA_TYPE_TSS : UMBRA_TYPE_LDT, either = 0;
+	bool is_long = c->efer & EFER_LMA;
 	struct umbra_descriptor d = { .seg.attr = 0 };
 	u64 selector;
 	int ret;
 
 	if (c->cpl)
 		return umbra_exec_gp(c);
-	if (c->efer & EFER_LMA)
-		return UMBRA_EMUL_UNHANDLED;
+	/* There are 16-bit and 32-bit TSSs, or those of long mode only. */
+	if (task && is_long)
+		type |= UMBRA_TYPE_32BIT;
+	else if (task)
+		either = UMBRA_TYPE_32BIT;
 	ret = umbra_exec_rm_read(c, 2, &selector);
 	if (ret)
 		return ret;
@@ -262,10 +291,15 @@ static int load_system(struct umbra_emul *c, bool task)
 	if (ret)
 		return ret;
 	if (d.seg.attr & UMBRA_EMUL_SEG_S ||
-	    (d.seg.attr & UMBRA_EMUL_SEG_TYPE & ~(task ? UMBRA_TYPE_32BIT : 0)) != type)
+	    (d.seg.attr & UMBRA_EMUL_SEG_TYPE & ~either) != type)
 		return selector_fault(c, X86_TRAP_GP, selector);
 	if (!(d.seg.attr & UMBRA_EMUL_SEG_P))
 		return selector_fault(c, X86_TRAP_NP, selector);
+	if (is_long) {
+		ret = read_upper_base(c, &d);
+		if (ret)
+			return ret;
+	}
 	if (task) {
 		ret = umbra_exec_set_type(c, &d, UMBRA_TYPE_BUSY);
 		if (ret)

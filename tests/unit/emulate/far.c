@@ -393,6 +393,30 @@ static void test_system_segments(void)
 	expect(faulted(with_ax(SEL_TSS, LTR), X86_TRAP_GP, 0));
 	power_on(REAL, 0);
 	expect(run(LTR) == UMBRA_EMUL_FAULT && m.c.exc.vector == X86_TRAP_UD);
+
+	/* In long mode there is a second half, with the upper half of the base. */
+	protected_mode(0);
+	m.c.efer = EFER_LMA;
+	m.c.code = UMBRA_CODE_64;
+	put(GDT_AT + SEL_TSS + 8, 8, 0xffff8123);
+	expect(with_ax(SEL_TSS, LTR) == UMBRA_EMUL_DONE);
+	expect(m.seg[UMBRA_EMUL_TR].base == 0xffff81230000c000);
+	expect(m.seg[UMBRA_EMUL_TR].attr == 0x8b && m.memory[GDT_AT + SEL_TSS + 5] == 0x8b);
+	descriptor(SEL_TSS, 0xc000, 0x67, 0x81, 0);
+	expect(faulted(with_ax(SEL_TSS, LTR), X86_TRAP_GP, SEL_TSS));	/* a 16-bit one */
+	descriptor(SEL_TSS, 0xc000, 0x67, 0x89, 0);
+	put(GDT_AT + SEL_TSS + 8, 8, 0x8123);
+	expect(faulted(with_ax(SEL_TSS, LTR), X86_TRAP_GP, SEL_TSS));	/* not canonical */
+	put(GDT_AT + SEL_TSS + 8, 8, 0x1000000000000);
+	expect(with_ax(SEL_TSS, LTR) == UMBRA_EMUL_DONE);
+	descriptor(SEL_TSS, 0xc000, 0x67, 0x89, 0);
+	put(GDT_AT + SEL_TSS + 8, 8, 0x10000000000);
+	expect(faulted(with_ax(SEL_TSS, LTR), X86_TRAP_GP, SEL_TSS));	/* with a type */
+	put(GDT_AT + SEL_LDT + 8, 8, 1);
+	expect(with_ax(SEL_LDT, LLDT) == UMBRA_EMUL_DONE);
+	expect(m.seg[UMBRA_EMUL_LDTR].base == 0x10000b000);
+	m.seg[UMBRA_EMUL_GDTR].limit = SEL_LDT + 14;
+	expect(faulted(with_ax(SEL_LDT, LLDT), X86_TRAP_GP, SEL_LDT));
 }
 
 static void run_test(const char *name, void (*test)(void))
