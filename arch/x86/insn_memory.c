@@ -177,11 +177,13 @@ int umbra_insn_write(struct umbra_emul *c, u64 linear, const void *data, unsigne
 	ret = translate(c, linear, access, &gpa);
 	if (!ret && n < len)
 		ret = translate(c, wrap(c, linear + n, flags), access, &second);
-	if (ret || flags & UMBRA_EMUL_PROBE)
+	if (ret)
 		return ret;
 	if (flags & UMBRA_EMUL_BULK &&
 	    !(is_memory(vcpu, gpa) && (n == len || is_memory(vcpu, second))))
 		return UMBRA_EMUL_UNHANDLED;
+	if (flags & UMBRA_EMUL_PROBE)
+		return UMBRA_EMUL_DONE;
 	ret = write_gpa(vcpu, gpa, data, n);
 	if (!ret && n < len)
 		ret = write_gpa(vcpu, second, data + n, len - n);
