@@ -466,7 +466,7 @@ static bool host_step(struct guest *g)
 	case 2:
 		/* Old pages may go to make room; with too few a vCPU would get nowhere. */
 		write_lock(&g->vm->mmu_lock);
-		g->vm->arch.mmu.max_pages = 48 + random_below(64);
+		g->vm->arch.mmu.max_pages = 96 + random_below(64);
 		write_unlock(&g->vm->mmu_lock);
 		return true;
 	default:

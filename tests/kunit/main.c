@@ -12,6 +12,8 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
+atomic_long_t umbra_pages = ATOMIC_LONG_INIT(0);
+
 static struct kunit_suite *const suites[] = {
 	&decode_suite, &walk_suite, &filter_suite, &lapic_suite, &svm_suite, &slots_suite,
 	&rmap_suite, &page_suite, &dirty_suite, &notifier_suite, &alloc_suite, &guest_suite,
@@ -44,6 +46,7 @@ static void __exit umbra_kunit_exit(void)
 	preempt_notifier_dec();
 	umbra_arch_exit();
 	soft_exit();
+	WARN(atomic_long_read(&umbra_pages), "umbra_kunit: pages are not given back\n");
 }
 module_exit(umbra_kunit_exit);
 

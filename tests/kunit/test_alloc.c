@@ -110,7 +110,10 @@ static int read_dirty(struct guest *g)
 	mutex_lock(&g->vm->lock);
 	ret = umbra_memory_get_dirty(g->vm, &log);
 	mutex_unlock(&g->vm->lock);
-	return ret == -ENOMEM && !test_bit(3, slot->dirty) ? -EIO : ret;
+	if (ret && !test_bit(3, slot->dirty))
+		return -EIO;
+	/* The copy to user space may have been what found no memory. */
+	return ret == -EFAULT ? -ENOMEM : ret;
 }
 
 static void nothing(struct guest *g)

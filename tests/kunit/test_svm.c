@@ -5,13 +5,10 @@
  * registers is put back.
  */
 #include <linux/types.h>
-#include <asm/fpu/xcr.h>
 #include <asm/msr.h>
-#include <asm/special_insns.h>
 #include "fixture.h"
 #include "suites.h"
 #include "svm/svm.h"
-#include "wrap.h"
 
 static struct umbra_vm *begin(struct kunit *test, u32 paging)
 {
@@ -274,9 +271,8 @@ static void flush(struct kunit *test)
 static void host_registers(struct kunit *test)
 {
 	struct umbra_vm *vm = begin(test, UMBRA_PAGING_NESTED);
-	u64 aux, before, xcr0;
+	u64 aux, before;
 	struct umbra_vcpu *vcpu;
-	u32 pkru = 0;
 
 	if (vm && svm_has_tsc_aux()) {
 		vcpu = vm->vcpu[0];
@@ -291,34 +287,6 @@ static void host_registers(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, aux, before);
 		svm_vcpu_load(vcpu, smp_processor_id());
 		preempt_enable();
-	}
-	if (vm && boot_cpu_has(X86_FEATURE_OSXSAVE)) {
-		vcpu = vm->vcpu[0];
-		local_irq_disable();
-		before = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-		vcpu->arch.cr4 |= X86_CR4_OSXSAVE;
-		vcpu->arch.xcr0 = XFEATURE_MASK_FP;
-		if (boot_cpu_has(X86_FEATURE_OSPKE)) {
-			pkru = rdpkru();
-			vcpu->arch.pkru = pkru ^ 0xc;
-		}
-		__real_umbra_fpu_enter(vcpu);
-		xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-		KUNIT_EXPECT_EQ(test, xcr0, (u64)XFEATURE_MASK_FP);
-		if (boot_cpu_has(X86_FEATURE_OSPKE)) {
-			KUNIT_EXPECT_EQ(test, rdpkru(), pkru ^ 0xc);
-			/* The guest changes it. */
-			wrpkru(pkru ^ 0x30);
-		}
-		__real_umbra_fpu_exit(vcpu);
-		xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-		local_irq_enable();
-		KUNIT_EXPECT_EQ(test, xcr0, before);
-		KUNIT_EXPECT_EQ(test, vcpu->arch.xcr0, (u64)XFEATURE_MASK_FP);
-		if (boot_cpu_has(X86_FEATURE_OSPKE)) {
-			KUNIT_EXPECT_EQ(test, rdpkru(), pkru);
-			KUNIT_EXPECT_EQ(test, vcpu->arch.pkru, pkru ^ 0x30);
-		}
 	}
 	end(test, vm);
 }

@@ -59,22 +59,6 @@ void __wrap_free_pages(unsigned long addr, unsigned int order)
 
 /* Threads of the kernel have no FPU state that a guest's could take the place of. */
 
-void __wrap_umbra_fpu_load(struct umbra_vcpu *vcpu)
-{
-}
-
-void __wrap_umbra_fpu_put(struct umbra_vcpu *vcpu)
-{
-}
-
-void __wrap_umbra_fpu_enter(struct umbra_vcpu *vcpu)
-{
-}
-
-void __wrap_umbra_fpu_exit(struct umbra_vcpu *vcpu)
-{
-}
-
 void __wrap_switch_fpu_return(void)
 {
 }

@@ -20,10 +20,6 @@ void __wrap_svm_enter(u64 vmcb_pa, u64 *gpr, u64 host_pa);
 void __wrap_svm_flush_gva(struct umbra_vcpu *vcpu, u64 gva);
 void __real_svm_flush_gva(struct umbra_vcpu *vcpu, u64 gva);
 
-/* The real ones: XCR0, PKRU and IA32_XSS become the guest's, and the host's again. */
-void __real_umbra_fpu_enter(struct umbra_vcpu *vcpu);
-void __real_umbra_fpu_exit(struct umbra_vcpu *vcpu);
-
 /* In wrap.c. */
 #ifdef __get_free_pages
 /* Kernels that can account for allocations by their place. */
@@ -53,10 +49,6 @@ void __wrap_free_pages(unsigned long addr, unsigned int order);
 void __real___free_pages(struct page *page, unsigned int order);
 void __wrap___free_pages(struct page *page, unsigned int order);
 
-void __wrap_umbra_fpu_load(struct umbra_vcpu *vcpu);
-void __wrap_umbra_fpu_put(struct umbra_vcpu *vcpu);
-void __wrap_umbra_fpu_enter(struct umbra_vcpu *vcpu);
-void __wrap_umbra_fpu_exit(struct umbra_vcpu *vcpu);
 void __wrap_switch_fpu_return(void);
 
 int __real_umbra_host_get(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
