@@ -200,6 +200,8 @@ struct umbra_mmu_vcpu {
 	u64 settled_rip;		/* see umbra_mmu_settle() */
 	bool settled;			/* ... it is valid */
 	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
+	u64 unprotected_gpr[UMBRA_NR_GPRS];
+	u64 unprotected_at;		/* as the count of entries has it */
 	u8 unprotected;			/* ... how often there */
 
 	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page with an empty table */

@@ -639,6 +639,8 @@ bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
 
 /* The table may be needed for the very instruction: then it comes back at once. */
 #define UNPROTECT_MAX	4
+/* Entries that one try takes, at most. */
+#define UNPROTECT_NEAR	32
 
 /**
  * umbra_shadow_unprotect() - see umbra_mmu_unprotect()
@@ -650,11 +652,17 @@ bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
 bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
+	u64 entries = vcpu->arch.stat[UMBRA_STAT_ENTRIES];
 
-	if (mmu->unprotected_rip != vcpu->arch.rip) {
+	/* A loop comes here with other registers, and what is called again a good while later. */
+	if (mmu->unprotected_rip != vcpu->arch.rip ||
+	    memcmp(mmu->unprotected_gpr, vcpu->arch.gpr, sizeof(mmu->unprotected_gpr)) ||
+	    entries - mmu->unprotected_at > UNPROTECT_NEAR) {
 		mmu->unprotected_rip = vcpu->arch.rip;
+		memcpy(mmu->unprotected_gpr, vcpu->arch.gpr, sizeof(mmu->unprotected_gpr));
 		mmu->unprotected = 0;
 	}
+	mmu->unprotected_at = entries;
 	return mmu->unprotected++ < UNPROTECT_MAX &&
 	       umbra_shadow_give_up(vcpu, gpa >> PAGE_SHIFT);
 }

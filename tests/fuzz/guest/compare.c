@@ -259,7 +259,8 @@ static void make_table_step(const struct play *p)
 	uint64_t span =
 		p->entry_size == 4 ? PAGE << 10 * (t->level - 1) : PAGE << 9 * (t->level - 1);
 	static const uint64_t flips[] = { 1, 2, 4, 0x40, 0x20 };
-	bool mmx = p->format >= FORMAT_4 && one_in(8);
+	/* Not where the store itself is translated: there it cannot be done, and says so. */
+	bool mmx = p->format >= FORMAT_4 && t->level < 3 && one_in(8);
 
 	step.what = "table";
 	memcpy(&old, p->ram + at, p->entry_size);
