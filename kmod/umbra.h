@@ -10,6 +10,8 @@
  *                     only ever taken under vm->lock (umbra_vm_stop()).
  *   mm->mmap_lock     rwsem of the monitor, taken by get_user_pages().
  *   virt_lock         mutex in arch/x86/virt.c. How many VMs there are.
+ *   emergency_lock    mutex in arch/x86/emergency.c, inside virt_lock. Also taken
+ *                     from the module notifier, with nothing else held.
  *   vm->mmu_lock      rwlock. The tables that map the guest's memory. Writers
  *                     may do anything to them; readers may only add nested
  *                     leaves and table pages. Taken from MMU notifiers, so

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Virtualization is on while there is a VM, on every CPU that is online, and
- * off otherwise. It follows CPU hotplug, host suspend, reboot and kexec.
- *
- * The kernel's one slot for switching virtualization off in an emergency
- * (cpu_emergency_register_virt_callback()) is left to KVM, which may be loaded
- * beside us and warns when it finds the slot taken. With AMD-V nothing is lost:
- * EFER.SVME alone does not keep a crash kernel from starting, and INIT is only
- * held off between CLGI and STGI (APM Vol. 2 15.17).
+ * off otherwise. It follows CPU hotplug, host suspend, reboot and kexec; see
+ * emergency.c for crashes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -104,6 +99,7 @@ int umbra_virt_get(void)
 			goto out;
 		virt_cpuhp_state = ret;
 		ret = 0;
+		umbra_emergency_want(true);
 	}
 	virt_users++;
 out:
@@ -119,8 +115,10 @@ out:
 void umbra_virt_put(void)
 {
 	mutex_lock(&virt_lock);
-	if (!--virt_users)
+	if (!--virt_users) {
+		umbra_emergency_want(false);
 		cpuhp_remove_state(virt_cpuhp_state);
+	}
 	mutex_unlock(&virt_lock);
 }
 
@@ -156,16 +154,21 @@ static struct notifier_block virt_reboot_nb = {
 };
 
 /**
- * umbra_virt_init() - follow suspend and reboot from now on
+ * umbra_virt_init() - follow suspend, reboot and KVM's module from now on
  *
- * Return: 0 or the error of register_reboot_notifier().
+ * Return: 0, or the error of registering a notifier.
  */
 int umbra_virt_init(void)
 {
-	int ret = register_reboot_notifier(&virt_reboot_nb);
+	int ret = umbra_emergency_init();
 
 	if (ret)
 		return ret;
+	ret = register_reboot_notifier(&virt_reboot_nb);
+	if (ret) {
+		umbra_emergency_exit();
+		return ret;
+	}
 	umbra_register_syscore(&umbra_syscore);
 	return 0;
 }
@@ -177,4 +180,5 @@ void umbra_virt_exit(void)
 {
 	umbra_unregister_syscore(&umbra_syscore);
 	unregister_reboot_notifier(&virt_reboot_nb);
+	umbra_emergency_exit();
 }

@@ -223,6 +223,11 @@ int umbra_virt_get(void);
 void umbra_virt_put(void);
 DECLARE_PER_CPU(bool, umbra_virt_on);
 
+/* emergency.c: switching it off when the host crashes */
+int umbra_emergency_init(void);
+void umbra_emergency_exit(void);
+void umbra_emergency_want(bool on);
+
 /* run.c */
 void umbra_run_init(void);
 int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu);

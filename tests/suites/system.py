@@ -20,12 +20,13 @@ import itertools
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from testhost import cache, kernels, splat
+from testhost import cache, kernels, sources, splat
 from testhost.cache import REPO
 
 DIRECTORY = REPO / "tests/system"
@@ -33,6 +34,7 @@ BARE = REPO / "tests/guests/bare"
 NANOBENCH = REPO / "tests/guests/nanobench"
 HARNESS = DIRECTORY / "harness"
 PROGRAMS = DIRECTORY / "programs"
+PLANT = DIRECTORY / "plant/build"
 RUN = REPO / "tests/host/run"
 MARK = "@@umbra-test"
 LIMIT = 240
@@ -247,6 +249,13 @@ def build_programs(report):
                                   stderr=subprocess.STDOUT)
         if done.returncode:
             report.failed(f"build {what}", done.stdout)
+    PLANT.mkdir(exist_ok=True)
+    for version in kernels.VERSIONS:
+        release, kdir = kernels.headers(version)
+        try:
+            shutil.copy(sources.plant(release, kdir), PLANT / f"plant-{release}.ko")
+        except cache.HostError as error:
+            report.failed(f"build plant.ko for {release}", str(error))
 
 
 def run_boots(boots):

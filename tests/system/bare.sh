@@ -7,8 +7,8 @@
 # also: --cpu svm-bochs PAGING=shadow GUEST=apic,cpuidmsr,exceptions,mmio,pagetables,paging,paging32,realmode,segments,sensitive,smoke,smp
 # also: --cpu vmx PAGING=nested
 # also: --cpu vmx PAGING=shadow GUEST=memflush,memsem,memsem32,pagetables,sensitive
-# also: --cpu vmx-noug PAGING=nested GUEST=memsem32,sensitive
-# also: --cpu vmx-noept PAGING=shadow GUEST=memsem32,sensitive
+# also: --cpu vmx-noug PAGING=nested GUEST=memsem32,realmode,sensitive
+# also: --cpu vmx-noept PAGING=shadow GUEST=memsem32,sensitive,smp
 # files: tests/guests/bare/build/*.elf
 # timeout: 180
 . ./lib.sh

@@ -7,6 +7,10 @@
 #include <asm/svm.h>
 #include "umbra.h"
 
+/* Attributes of CS as the VMCB has them (15.5.1, 4.8.1): 64-bit code, 32-bit code. */
+#define VMCB_SEG_L	BIT(9)
+#define VMCB_SEG_DB	BIT(10)
+
 /* VMCB clean bits (15.15.3): a set bit lets the CPU keep what it has cached. */
 enum svm_clean {
 	SVM_CLEAN_INTERCEPTS,	/* intercepts, TSC offset, pause filter */
@@ -210,6 +214,8 @@ void svm_set_tsc_offset(struct umbra_vcpu *vcpu, u64 offset);
 int svm_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value);
 int svm_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value);
 void svm_load_root(struct umbra_vcpu *vcpu, u64 root);
+
+/* check.c */
 void svm_describe_failure(struct umbra_vcpu *vcpu, char *reason);
 
 /* event.c */

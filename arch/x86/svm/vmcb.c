@@ -165,8 +165,6 @@ static struct vmcb_seg *segment(struct vmcb *vmcb, int seg)
 #define VMCB_SEG_LOW	0x00ffU
 #define VMCB_SEG_HIGH	0x0f00U
 #define HIGH_SHIFT	4
-#define VMCB_SEG_L	BIT(9)
-#define VMCB_SEG_DB	BIT(10)
 /* Of the type of a TSS (4.8.3, table 4-6). */
 #define SEG_BUSY	2U
 
@@ -468,53 +466,4 @@ void svm_load_root(struct umbra_vcpu *vcpu, u64 root)
 		vmcb->save.cr3 = root;
 		svm_dirty(vmcb, SVM_CLEAN_CR);
 	}
-}
-
-/* The consistency checks of 15.5.1, in its order; NULL: none of them. */
-static const char *failed_check(const struct vmcb *vmcb)
-{
-	const struct vmcb_control_area *control = &vmcb->control;
-	const struct vmcb_save_area *save = &vmcb->save;
-	bool lme_pg = save->efer & EFER_LME && save->cr0 & X86_CR0_PG;
-
-	if (!(save->efer & EFER_SVME))
-		return "EFER.SVME is 0";
-	if (!(save->cr0 & X86_CR0_CD) && save->cr0 & X86_CR0_NW)
-		return "CR0.CD is 0 and CR0.NW is 1";
-	if (save->cr0 >> 32)
-		return "CR0 bits 63:32 are not 0";
-	if (save->dr6 >> 32)
-		return "DR6 bits 63:32 are not 0";
-	if (save->dr7 >> 32)
-		return "DR7 bits 63:32 are not 0";
-	if (lme_pg && !(save->cr4 & X86_CR4_PAE))
-		return "EFER.LME and CR0.PG are 1 but CR4.PAE is 0";
-	if (lme_pg && !(save->cr0 & X86_CR0_PE))
-		return "EFER.LME and CR0.PG are 1 but CR0.PE is 0";
-	if (lme_pg && save->cs.attrib & VMCB_SEG_L && save->cs.attrib & VMCB_SEG_DB)
-		return "EFER.LME, CR0.PG, CS.L and CS.D are all 1";
-	if (!control->asid)
-		return "the ASID is 0";
-	if (control->nested_ctl & SVM_NESTED_CTL_NP_ENABLE && !svm_caps.nested)
-		return "nested paging is on, but the CPU has none";
-	return NULL;
-}
-
-/**
- * svm_describe_failure() - why the CPU refused the last entry
- * @vcpu: the vCPU, loaded
- * @reason: UMBRA_REASON_LEN bytes, zeroed
- */
-void svm_describe_failure(struct umbra_vcpu *vcpu, char *reason)
-{
-	const char *check;
-
-	if (vcpu->arch.exit_reason != SVM_ROW_INVALID) {
-		snprintf(reason, UMBRA_REASON_LEN, "exit code 0x%llx is not one that was asked for",
-			 vcpu->arch.exit_code);
-		return;
-	}
-	check = failed_check(to_vmcb(vcpu));
-	strscpy(reason, check ?: "a reserved bit of EFER, CR3, CR4 or an address in the VMCB",
-		UMBRA_REASON_LEN);
 }

@@ -5,6 +5,7 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
+#include "feature.h"
 #include "vmx.h"
 
 static bool ept = true;
@@ -43,6 +44,9 @@ struct vmx_caps vmx_caps;
 
 #define CPUID_VMX		BIT(5)		/* CPUID 1 ECX */
 
+/* Not in every kernel's headers. */
+#define CR4_FRED		BIT_ULL(32)
+
 /* IA32_VMX_BASIC (A.1) */
 #define BASIC_REVISION		0x7fffffff
 #define BASIC_TRUE_CONTROLS	BIT_ULL(55)
@@ -72,7 +76,7 @@ enum use {
 	TOGGLED,	/* set now and then; without it there are no guests */
 	WANTED,		/* always set if it is there */
 	WANTED_NESTED,	/* set with nested paging if it is there */
-	CHOSEN,		/* read_ept(), read_vpid(), read_apic(), read_timer() decide */
+	CHOSEN,		/* the read_*() below, or init_controls(), decide */
 };
 
 /*
@@ -130,6 +134,7 @@ static const struct {
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_ENCLS_EXITING, "ENCLS exiting" },
 	/* A vCPU that spins had better let another one run. */
 	{ VMX_PROC2, WANTED, SECONDARY_EXEC_PAUSE_LOOP_EXITING, "PAUSE-loop exiting" },
+	{ VMX_PROC, CHOSEN, CPU_BASED_PAUSE_EXITING, "PAUSE exiting" },
 	/* The host is in long mode. DR7 is the guest's, an exit disables it. */
 	{ VMX_EXIT, NEEDED, VM_EXIT_HOST_ADDR_SPACE_SIZE, "host address-space size" },
 	{ VMX_EXIT, NEEDED, VM_EXIT_SAVE_DEBUG_CONTROLS, "save debug controls" },
@@ -326,21 +331,18 @@ static const char *read_caps(void)
 	return choose_controls();
 }
 
-/* Turned off by the firmware (24.7)? Left open, it is ours to switch on. */
+/* Turned off by the firmware? */
 static bool turned_off(char *reason)
 {
+	const char *why;
 	u64 control;
 
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) || !(control & FEAT_CTL_LOCKED) ||
-	    control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control))
 		return false;
-	if (control & FEAT_CTL_VMX_ENABLED_INSIDE_SMX)
-		snprintf(reason, UMBRA_REASON_LEN,
-			 "the firmware allows VT-x after a measured launch (TXT) only");
-	else
-		snprintf(reason, UMBRA_REASON_LEN,
-			 "VT-x is turned off; turn it on in the firmware's setup (Virtualization)");
-	return true;
+	why = vmx_feature_refuses(control);
+	if (why)
+		strscpy(reason, why, UMBRA_REASON_LEN);
+	return why;
 }
 
 /**
@@ -366,6 +368,12 @@ int vmx_probe(char *reason)
 		return 0;
 	if (turned_off(reason))
 		return -EOPNOTSUPP;
+	/* Its handlers of events are not where an IDT says; see host_event(). */
+	if (cr4_read_shadow() & CR4_FRED) {
+		snprintf(reason, UMBRA_REASON_LEN,
+			 "this kernel takes events by FRED, which umbra cannot; boot it with fred=off");
+		return -EOPNOTSUPP;
+	}
 	/* First at module load; afterwards vCPUs may be using what was found. */
 	if (!caps_read) {
 		missing = read_caps();

@@ -15,6 +15,7 @@
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/tlbflush.h>
+#include "feature.h"
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
@@ -160,15 +161,12 @@ void vmx_teardown(void)
 	vpids = NULL;
 }
 
-/* The firmware has left it open: switch it on, and lock it, as the CPU demands (24.7). */
 static void open_feature_control(void)
 {
 	u64 control;
 
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) || control & FEAT_CTL_LOCKED)
-		return;
-	control |= FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
-	wrmsrl_safe(MSR_IA32_FEAT_CTL, control);
+	if (!rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) && vmx_feature_open(control) != control)
+		wrmsrl_safe(MSR_IA32_FEAT_CTL, vmx_feature_open(control));
 }
 
 /**

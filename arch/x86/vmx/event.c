@@ -277,6 +277,10 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 info;
 
+	/* Nothing has been delivered; vmx_describe_failure() looks at what was to be. */
+	if (unlikely(arch->exit_reason == VMX_ROW_INVALID || arch->exit_reason == VMX_ROW_FAILED))
+		return;
+	vmx_save_rest(vcpu);
 	if (unlikely(vmx->fast_event)) {
 		/* There was no entry after all. */
 		vmx->fast_event = false;

@@ -36,14 +36,24 @@ static unsigned int insn_length(void)
 	return vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 }
 
-static int skip(struct umbra_vcpu *vcpu)
+/* umbra_skip_insn(), without a call for most instructions. */
+static __always_inline int skip(struct umbra_vcpu *vcpu)
 {
-	return umbra_skip_insn(vcpu, insn_length());
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	u64 rip = arch->rip + insn_length();
+
+	if (unlikely((rip ^ arch->rip) >> 32 || arch->rflags & X86_EFLAGS_TF ||
+		     vmx_interruptibility(to_vmx(vcpu))))
+		return umbra_skip_insn(vcpu, rip - arch->rip);
+	arch->rip = rip;
+	arch->rflags &= ~(u64)X86_EFLAGS_RF;
+	return 1;
 }
 
 static int exit_cpuid(struct umbra_vcpu *vcpu)
 {
-	return umbra_exit_cpuid(vcpu, insn_length());
+	umbra_cpuid_exit(vcpu);
+	return skip(vcpu);
 }
 
 static int exit_hlt(struct umbra_vcpu *vcpu)
@@ -263,7 +273,7 @@ const struct umbra_exit vmx_exits[VMX_NR_ROWS] = {
 	[VMX_ROW_OTHER]				= { NULL, "other" },
 };
 
-static bool fast_cpuid(struct umbra_vcpu *vcpu)
+static __always_inline bool fast_cpuid(struct umbra_vcpu *vcpu)
 {
 	/* Sizes of XSAVE areas follow from XCR0, which is read back when the inner loop ends. */
 	if ((u32)vcpu->arch.gpr[UMBRA_RAX] == CPUID_XSTATE)
@@ -272,13 +282,14 @@ static bool fast_cpuid(struct umbra_vcpu *vcpu)
 	return true;
 }
 
-/* MOV to CR3, of 64-bit code. */
+/* MOV to CR3, of 64-bit code; RSP has not been read yet. */
 static bool fast_cr(struct umbra_vcpu *vcpu)
 {
 	u64 q = vmx_qualification(to_vmx(vcpu));
 	struct umbra_code code;
 
-	if (CR_NUMBER(q) != 3 || CR_ACCESS(q) != ACCESS_MOV_TO || vmx_nested(vcpu))
+	if (CR_NUMBER(q) != 3 || CR_ACCESS(q) != ACCESS_MOV_TO || CR_GPR(q) == UMBRA_RSP ||
+	    vmx_nested(vcpu))
 		return false;
 	vmx_get_code(vcpu, &code);
 	if (code.size != UMBRA_CODE_64 || !umbra_fast_set_cr3(vcpu, vcpu->arch.gpr[CR_GPR(q)]))

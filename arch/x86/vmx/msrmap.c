@@ -20,8 +20,9 @@ static const struct {
 	/* read back when the vCPU leaves the CPU, */
 	{ MSR_KERNEL_GS_BASE, true },
 	/* and written through us only. */
-	{ MSR_STAR, false }, { MSR_LSTAR, false }, { MSR_CSTAR, false },
-	{ MSR_SYSCALL_MASK, false },
+	{ MSR_STAR, false }, { MSR_LSTAR, false }, { MSR_SYSCALL_MASK, false },
+	/* Reads have the offset added. */
+	{ MSR_IA32_TSC, false },
 };
 
 /*

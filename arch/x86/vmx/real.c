@@ -217,7 +217,7 @@ static bool choose_mode(struct umbra_vcpu *vcpu)
 	} else {
 		if (vmx->mode == VMX_VM86)
 			vmx_leave_vm86(vcpu);
-		if (vmx_segments_valid(vcpu)) {
+		if (vmx_segments_settled(vcpu)) {
 			vmx->mode = VMX_NATIVE;
 			return true;
 		}

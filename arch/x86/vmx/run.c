@@ -25,8 +25,9 @@
 #include "trace.h"
 #include "vmx.h"
 
+/* CSTAR is not among them: on Intel's CPUs it is a number that nobody reads. */
 const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK,
 };
 
 /* The host's, the same on every CPU for as long as it runs. */
@@ -51,7 +52,11 @@ static void write_cpu_state(struct vmx_vcpu *vmx, int cpu)
 	u64 value;
 
 	vmcs_write(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
-	vmcs_write(HOST_GDTR_BASE, (unsigned long)get_cpu_gdt_ro(cpu));
+	vmx->host_gdt = (struct desc_ptr) {
+		.size = GDT_SIZE - 1,
+		.address = (unsigned long)get_cpu_gdt_ro(cpu),
+	};
+	vmcs_write(HOST_GDTR_BASE, vmx->host_gdt.address);
 	vmcs_write(HOST_IDTR_BASE, host_idt.address);
 	rdmsrl(MSR_GS_BASE, value);
 	vmcs_write(HOST_GS_BASE, value);
@@ -87,13 +92,14 @@ void vmx_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
 	bool moved = vmx->cpu != cpu;
 
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) {
-		rdmsrl(MSR_TSC_AUX, vmx->host_tsc_aux);
+		vmx->host_tsc_aux = __rdmsr(MSR_TSC_AUX);
 		if (vmx->host_tsc_aux != vcpu->arch.msr.tsc_aux)
-			wrmsrl(MSR_TSC_AUX, vcpu->arch.msr.tsc_aux);
+			native_wrmsrl(MSR_TSC_AUX, vcpu->arch.msr.tsc_aux);
 	}
 	if (!__this_cpu_read(umbra_virt_on))
 		return;
-	vmx_make_current(vmx);
+	if (unlikely(moved || __this_cpu_read(vmx_cpu.current_vmcs) != vmx->vmcs))
+		vmx_make_current(vmx);
 	if (unlikely(!vmx->initialized))
 		vmx_init_vmcs(vcpu);
 	if (moved) {
@@ -101,7 +107,7 @@ void vmx_vcpu_load(struct umbra_vcpu *vcpu, int cpu)
 		/* This CPU may know translations from when the vCPU was here before. */
 		vmx->flush = true;
 	}
-	rdmsrl(MSR_IA32_DEBUGCTLMSR, vmx->host_debugctl);
+	vmx->host_debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 }
 
 static u16 read_ldt(void)
@@ -112,11 +118,20 @@ static u16 read_ldt(void)
 	return selector;
 }
 
-/* Once after each load: the part of the state that an exit does not switch. */
-static void switch_to_guest(struct vmx_vcpu *vmx)
+/* Those that differ, which with a guest that is Linux, too, are two. */
+static __always_inline void write_syscall_msrs(unsigned long which, const u64 *values)
 {
 	unsigned int i;
 
+	for (; which; which &= which - 1) {
+		i = __ffs(which);
+		native_wrmsrl(vmx_syscall_msrs[i], values[i]);
+	}
+}
+
+/* Once after each load: the part of the state that an exit does not switch. */
+static void switch_to_guest(struct vmx_vcpu *vmx)
+{
 	/* The task's, as they would be saved if it was switched away from. */
 	current_save_fsgs();
 	vmx->host_fs = current->thread.fsindex;
@@ -130,11 +145,16 @@ static void switch_to_guest(struct vmx_vcpu *vmx)
 		vmcs_write(HOST_FS_BASE, vmx->host_fs_base);
 	}
 
-	wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
-		if (vmx->syscall_msrs[i] != vmx_host_syscall_msrs[i])
-			wrmsrl(vmx_syscall_msrs[i], vmx->syscall_msrs[i]);
+	native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+	write_syscall_msrs(vmx->syscall_differ, vmx->syscall_msrs);
 	vmx->switched = true;
+}
+
+static __always_inline void load_tables(const struct desc_ptr *gdt, const struct desc_ptr *idt)
+{
+	asm volatile("lgdt %0\n"
+		     "lidt %1\n"
+		     : : "m" (*gdt), "m" (*idt));
 }
 
 /*
@@ -143,12 +163,8 @@ static void switch_to_guest(struct vmx_vcpu *vmx)
  */
 static void switch_to_host(struct vmx_vcpu *vmx)
 {
-	unsigned int i;
-
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
-		if (vmx->syscall_msrs[i] != vmx_host_syscall_msrs[i])
-			wrmsrl(vmx_syscall_msrs[i], vmx_host_syscall_msrs[i]);
+	vmx->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	write_syscall_msrs(vmx->syscall_differ, vmx_host_syscall_msrs);
 
 	if (unlikely(vmx->host_ldt))
 		asm volatile("lldt %0" : : "rm" (vmx->host_ldt));
@@ -162,10 +178,9 @@ static void switch_to_host(struct vmx_vcpu *vmx)
 		loadsegment(ds, vmx->host_ds);
 		loadsegment(es, vmx->host_es);
 	}
-	wrmsrl(MSR_KERNEL_GS_BASE, vmx->host_gs_base);
+	native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->host_gs_base);
 	invalidate_tss_limit();
-	load_fixmap_gdt(smp_processor_id());
-	load_idt(&host_idt);
+	load_tables(&vmx->host_gdt, &host_idt);
 	vmx->switched = false;
 }
 
@@ -183,7 +198,7 @@ void vmx_vcpu_put(struct umbra_vcpu *vcpu)
 		switch_to_host(vmx);
 	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
 		if (vmx->host_tsc_aux != vcpu->arch.msr.tsc_aux)
-			wrmsrl(MSR_TSC_AUX, vmx->host_tsc_aux);
+			native_wrmsrl(MSR_TSC_AUX, vmx->host_tsc_aux);
 }
 
 /**
@@ -270,10 +285,8 @@ static __always_inline void load_registers(const struct umbra_vcpu_arch *arch, s
 static __always_inline void save_registers(struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
 {
 	vmx->rip = vmcs_read(GUEST_RIP);
-	vmx->rsp = vmcs_read(GUEST_RSP);
 	vmx->rflags = vmcs_read(GUEST_RFLAGS);
 	arch->rip = vmx->rip;
-	arch->gpr[UMBRA_RSP] = vmx->rsp;
 	if (unlikely(vmx->mode == VMX_VM86))
 		arch->rflags = (vmx->rflags & ~(u64)(X86_EFLAGS_IOPL | X86_EFLAGS_VM)) |
 			       (arch->rflags & X86_EFLAGS_IOPL);
@@ -301,8 +314,22 @@ static void load_guest_cr3(const struct umbra_vcpu_arch *arch, struct vmx_vcpu *
 	}
 }
 
-static void save_guest_cr3(struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
+/**
+ * vmx_save_rest() - read what is of no use to an exit that is dealt with at once
+ * @vcpu: the vCPU, loaded, its last entry was not refused
+ *
+ * Until then neither the copies in vcpu->arch nor what the VMCS is taken to hold
+ * are up to date, but they agree.
+ */
+void vmx_save_rest(struct umbra_vcpu *vcpu)
 {
+	struct umbra_vcpu_arch *arch = &vcpu->arch;
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->rsp = vmcs_read(GUEST_RSP);
+	arch->gpr[UMBRA_RSP] = vmx->rsp;
+	if (!vmx->own_cr3)
+		return;
 	arch->cr3 = vmcs_read(GUEST_CR3);
 	vmx->guest_cr3 = arch->cr3;
 	if (unlikely(is_pae(arch))) {
@@ -478,8 +505,6 @@ void vmx_run(struct umbra_vcpu *vcpu)
 	}
 	save_registers(arch, vmx);
 	arch->cr2 = native_read_cr2();
-	if (vmx->own_cr3)
-		save_guest_cr3(arch, vmx);
 	if (unlikely(arch->exit_reason == VMX_ROW_NMI || arch->exit_reason == VMX_ROW_MC))
 		host_event(arch->exit_reason);
 	if (trace_umbra_exit_enabled())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* VT-x: the control structure (SDM Vol. 3 25). */
+#include <linux/cpumask.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -92,6 +93,13 @@ static void init_controls(struct umbra_vcpu *vcpu)
 	for (w = 0; w < VMX_NR_WORDS; w++) {
 		u32 bits = vmx_caps.always[w] | paging[w];
 
+		/*
+		 * On a host with one CPU nothing that a vCPU spins for can happen
+		 * while it spins: if its loops are not found, every PAUSE exits.
+		 */
+		if (w == VMX_PROC && num_online_cpus() == 1 &&
+		    !(vmx_caps.always[VMX_PROC2] & SECONDARY_EXEC_PAUSE_LOOP_EXITING))
+			bits |= vmx_caps.may[w] & CPU_BASED_PAUSE_EXITING;
 		if (w == VMX_PROC2) {
 			if (!(vmx_caps.always[VMX_PROC] & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS))
 				continue;
@@ -182,6 +190,7 @@ void vmx_vcpu_reset(struct umbra_vcpu *vcpu, bool init)
 	if (init)
 		return;
 	vmx->pat = PAT_RESET;
+	vmx->cstar = 0;
 	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
 		vmx_set_msr(vcpu, vmx_syscall_msrs[i], 0);
 	vmx_set_msr(vcpu, MSR_KERNEL_GS_BASE, 0);
@@ -349,17 +358,27 @@ static unsigned long msr_field(u32 index)
 	}
 }
 
-/* Where the guest's value is kept while it is not in the CPU. */
+/* An MSR that the guest only gets to by exits, and that nothing in the CPU depends on. */
 static u64 *msr_copy(struct vmx_vcpu *vmx, u32 index)
+{
+	switch (index) {
+	case MSR_IA32_CR_PAT:
+		return &vmx->pat;
+	case MSR_CSTAR:
+		return &vmx->cstar;
+	default:
+		return NULL;
+	}
+}
+
+static int syscall_msr(u32 index)
 {
 	unsigned int i;
 
-	if (index == MSR_KERNEL_GS_BASE)
-		return &vmx->kernel_gs_base;
 	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
 		if (vmx_syscall_msrs[i] == index)
-			return &vmx->syscall_msrs[i];
-	return NULL;
+			return i;
+	return -1;
 }
 
 /**
@@ -374,25 +393,25 @@ int vmx_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned long field = msr_field(index);
-	const u64 *copy;
+	const u64 *copy = msr_copy(vmx, index);
+	int i = syscall_msr(index);
 
 	if (field) {
 		*value = vmcs_read(field);
-		return 0;
-	}
-	if (index == MSR_IA32_CR_PAT) {
-		*value = vmx->pat;
-		return 0;
-	}
-	copy = msr_copy(vmx, index);
-	if (!copy)
+	} else if (copy) {
+		*value = *copy;
+	} else if (i >= 0) {
+		*value = vmx->syscall_msrs[i];
+	} else if (index == MSR_KERNEL_GS_BASE) {
+		preempt_disable();
+		/* The guest writes this one by itself. */
+		if (vmx->switched)
+			rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+		*value = vmx->kernel_gs_base;
+		preempt_enable();
+	} else {
 		return 1;
-	preempt_disable();
-	/* The guest writes this one by itself. */
-	if (vmx->switched && index == MSR_KERNEL_GS_BASE)
-		rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-	*value = *copy;
-	preempt_enable();
+	}
 	return 0;
 }
 
@@ -408,21 +427,26 @@ int vmx_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned long field = msr_field(index);
-	u64 *copy;
+	u64 *copy = msr_copy(vmx, index);
+	int i = syscall_msr(index);
 
 	if (field) {
 		vmcs_write(field, value);
 		return 0;
 	}
-	if (index == MSR_IA32_CR_PAT) {
-		vmx->pat = value;
+	if (copy) {
+		*copy = value;
 		return 0;
 	}
-	copy = msr_copy(vmx, index);
-	if (!copy)
+	if (i < 0 && index != MSR_KERNEL_GS_BASE)
 		return 1;
 	preempt_disable();
-	*copy = value;
+	if (i >= 0) {
+		vmx->syscall_msrs[i] = value;
+		__assign_bit(i, &vmx->syscall_differ, value != vmx_host_syscall_msrs[i]);
+	} else {
+		vmx->kernel_gs_base = value;
+	}
 	if (vmx->switched)
 		wrmsrl(index, value);
 	preempt_enable();

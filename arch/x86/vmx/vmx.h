@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <asm/asm.h>
+#include <asm/desc_defs.h>
 #include <asm/extable_fixup_types.h>
 #include <asm/vmx.h>
 #include "umbra.h"
@@ -144,7 +145,7 @@ enum vmx_mode {
 };
 
 /* MSRs of SYSCALL; the guest's are in the CPU from its first entry until it is put. */
-#define VMX_NR_SYSCALL_MSRS	4
+#define VMX_NR_SYSCALL_MSRS	3
 
 /* What is loaded at entry and exit by list, on CPUs that have no controls for it. */
 struct vmx_msr_lists {
@@ -197,8 +198,11 @@ struct vmx_msr_lists {
  * @host_ds: selector of the task
  * @host_es: selector of the task
  * @host_ldt: selector of the task
+ * @host_gdt: GDTR of the CPU it is loaded on
  * @kernel_gs_base: the guest's, while not in the CPU
  * @syscall_msrs: the guest's, while not in the CPU
+ * @syscall_differ: a bit for each of @syscall_msrs that is not the host's
+ * @cstar: the guest's, which never gets into the CPU
  * @pat: the guest's IA32_PAT, which never gets into the CPU
  * @apic_page: registers of the local APIC that the CPU uses; NULL: none
  * @tpr_threshold: what the VMCS holds
@@ -245,9 +249,11 @@ struct vmx_vcpu {
 	u64 host_debugctl, host_tsc_aux;
 	u64 host_fs_base, host_gs_base;
 	u16 host_fs, host_gs, host_ds, host_es, host_ldt;
+	struct desc_ptr host_gdt;
 	u64 kernel_gs_base;
 	u64 syscall_msrs[VMX_NR_SYSCALL_MSRS];
-	u64 pat;
+	unsigned long syscall_differ;
+	u64 cstar, pat;
 	void *apic_page;
 	u32 tpr_threshold;
 	u64 eoi_exits[UMBRA_NR_VECTORS / 64];
@@ -425,7 +431,7 @@ int vmx_exit_exception(struct umbra_vcpu *vcpu);
 void vmx_write_exception_bitmap(struct umbra_vcpu *vcpu);
 
 /* check.c */
-bool vmx_segments_valid(struct umbra_vcpu *vcpu);
+bool vmx_segments_settled(struct umbra_vcpu *vcpu);
 void vmx_describe_failure(struct umbra_vcpu *vcpu, char *reason);
 
 /* event.c */
@@ -449,6 +455,7 @@ void vmx_vcpu_load(struct umbra_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct umbra_vcpu *vcpu);
 void vmx_run(struct umbra_vcpu *vcpu);
 bool vmx_set_deadline(struct umbra_vcpu *vcpu, u64 tsc);
+void vmx_save_rest(struct umbra_vcpu *vcpu);
 void vmx_flush_tlb(struct umbra_vcpu *vcpu);
 void vmx_flush_gva(struct umbra_vcpu *vcpu, u64 gva);
 

@@ -210,6 +210,9 @@ static void exec_command(const struct command *cmd)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A process that may access ports costs the kernel more at each return to it. */
+	if (printer)
+		ioperm(printer, PRINTER_CONTROL + 1, 0);
 	environ = cmd->envp;
 	execvp(cmd->argv[0], cmd->argv);
 	dprintf(2, "%s: %s\n", cmd->argv[0],

@@ -18,6 +18,7 @@ MODULE = ("Kbuild", "kmod", "arch", "uapi")
 KUNIT = (*MODULE, "tests/kunit", "tests/unit/mmu")
 USERLAND = ("userland", "uapi", "arch")
 KVMRUN = "tests/bench/kvmrun"
+PLANT = "tests/system/plant"
 _SKIPPED = (".o", ".ko", ".cmd", ".mod", ".a", ".d", ".pyc", ".s", ".symvers", ".order", "~", ".swp")
 
 
@@ -107,6 +108,19 @@ def kunit(release, kdir):
                        check=True)
 
     return cache.entry(f"kunit-{release}", _key(sources, str(kdir)), build) / "umbra_kunit.ko"
+
+
+def plant(release, kdir):
+    """Return plant.ko, with which tests have entries refused, built for a kernel."""
+    sources = snapshot((*MODULE, PLANT))
+
+    def build(into):
+        work = cache.ROOT / "work" / f"plant-{release}"
+        sync(sources, work)
+        make(work, f"plant.ko for {release}", "-C", kdir, f"M={work / PLANT}", f"UMBRA={work}", "modules")
+        subprocess.run(["objcopy", "--strip-debug", work / PLANT / "plant.ko", into / "plant.ko"], check=True)
+
+    return cache.entry(f"plant-{release}", _key(sources, str(kdir)), build) / "plant.ko"
 
 
 def vmctl():

@@ -215,6 +215,9 @@ struct pvclock_wall_clock {
 #define MSR_IA32_APICBASE_BSP		BIT(8)
 #define MSR_IA32_APICBASE_ENABLE	BIT(11)
 #define MSR_IA32_TSC_DEADLINE		0x6e0
+#define FEAT_CTL_LOCKED			BIT(0)
+#define FEAT_CTL_VMX_ENABLED_INSIDE_SMX	BIT(1)
+#define FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX	BIT(2)
 #define EFER_SCE			BIT(0)
 #define EFER_LME			BIT(8)
 #define EFER_LMA			BIT(10)
