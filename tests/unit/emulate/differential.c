@@ -187,7 +187,8 @@ static void make_modrm(struct test *x, unsigned int adsize)
 	u8 modrm = random_u64(), mod;
 
 	/* Register forms of the privileged ones, of LES and LDS are other instructions. */
-	if (t->flags & T_MEM ? (t->flags & (T_FAULTS | T_SELECTOR)) || !one_in(10) : one_in(3)) {
+	if (t->flags & T_MEM ? (t->flags & (T_FAULTS | T_SELECTOR | T_NOREG)) || !one_in(10) :
+			       one_in(3)) {
 		if (modrm >= 0xc0)
 			modrm -= 0x40 + 0x40 * random_below(3);
 	}

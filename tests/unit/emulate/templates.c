@@ -117,7 +117,7 @@ const struct template templates[] = {
 	{ "aas", COLD, 0, 0x3f, 0, -1, 0, 0, BCD },
 	{ "aam/aad", COLD, 0, 0xd4, 0xd5, -1, 0, T_IMM8, X86_EFLAGS_OF | AF | X86_EFLAGS_CF },
 	{ "salc", COLD, 0, 0xd6, 0, -1, 0, 0, 0 },
-	{ "bound", COLD, 0, 0x62, 0, -1, 0, RMM, 0 },
+	{ "bound", COLD, 0, 0x62, 0, -1, 0, RMM | T_NOREG, 0 },
 	{ "arpl", COLD, 0, 0x63, 0, -1, 0, RM | T_NO66, 0 },
 	{ "lar/lsl", CALL, 1, 0x02, 0x03, -1, 0, RM, 0 },
 	{ "verr", CALL, 1, 0x00, 0, 4, 0, RM, 0 },

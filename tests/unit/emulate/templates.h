@@ -43,6 +43,7 @@
 #define T_NOLOCK	BIT(25)	/* LOCK means something on one vendor's CPUs only */
 #define T_ENTER		BIT(27)	/* rBP points to memory; a size and a level */
 #define T_NOAC		BIT(26)	/* CPUs differ in how EFLAGS.AC applies */
+#define T_NOREG		BIT(28)	/* the register form is another instruction, or a prefix */
 
 /* Flags that the manuals leave undefined */
 #define AF		X86_EFLAGS_AF
