@@ -247,7 +247,7 @@ static bool check_selectors(struct state *s)
 		return refuse_selector(s, UMBRA_LDTR, "has a selector in the LDT");
 	if (!s->vm86 && !s->unrestricted && !s->passing &&
 	    RPL(seg[UMBRA_SS].selector) != RPL(seg[UMBRA_CS].selector))
-		return refuse_selector(s, UMBRA_SS, "has a selector of another RPL than that of CS");
+		return refuse_selector(s, UMBRA_SS, "has a selector of another RPL than CS");
 	return false;
 }
 
@@ -330,7 +330,7 @@ static bool check_cs(struct state *s)
 	case 13:
 	case 15:
 		if (dpl > ss_dpl)
-			return refuse_attr(s, UMBRA_CS, "is conforming, and has a higher DPL than SS");
+			return refuse_attr(s, UMBRA_CS, "is conforming, its DPL is above that of SS");
 		break;
 	default:
 		return refuse_attr(s, UMBRA_CS, "is no code segment that has been accessed");
@@ -642,7 +642,7 @@ static void describe_state(char *reason)
 	    check_other(s) || check_pdptes(s) || vmx_check_controls(&s->found))
 		describe(&s->found, reason);
 	else
-		strscpy(reason, "invalid guest state, which every check of SDM Vol. 3 27.3.1 lets pass",
+		strscpy(reason, "invalid guest state, but all checks of SDM Vol. 3 27.3.1 pass",
 			UMBRA_REASON_LEN);
 	kfree(s);
 }

@@ -219,7 +219,7 @@ static bool check_ept(const struct controls *k, struct vmx_check *c)
 	    !(cap & CAP_EPT_LEVELS(EPTP_WALK(eptp))))
 		return vmx_refuse(c, "EPTP", eptp, "has a walk length that the CPU does not offer");
 	if (eptp & EPTP_AD && !(cap & CAP_EPT_AD))
-		return vmx_refuse(c, "EPTP", eptp, "enables accessed and dirty bits, which are not there");
+		return vmx_refuse(c, "EPTP", eptp, "enables accessed and dirty bits, which it lacks");
 	if (eptp & EPTP_RESERVED || vmx_beyond_physical(eptp))
 		return vmx_refuse(c, "EPTP", eptp, "has a reserved bit set");
 	return false;
@@ -334,7 +334,7 @@ static bool check_injection(const struct controls *k, struct vmx_check *c)
 		break;
 	case INTR_TYPE_OTHER_EVENT:
 		if (vector || !(vmx_caps.may[VMX_PROC] & CPU_BASED_MONITOR_TRAP_FLAG))
-			return vmx_refuse(c, name, info, "is of a type that the CPU does not offer");
+			return vmx_refuse(c, name, info, "is of a type that the CPU has not");
 		break;
 	default:
 		return vmx_refuse(c, name, info, "is of a reserved type");
