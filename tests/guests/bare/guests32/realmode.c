@@ -187,7 +187,8 @@ static void test_halt(void)
 	pic_mask(0xffff);
 	load_gdt();
 	load_idt();
-	check_eq(res[0], 3, "timer interrupts that ended HLT");
+	/* One that comes late is followed by another before the next HLT. */
+	check(res[0] >= 3, "%u timer interrupts for three HLTs", (unsigned int)res[0]);
 	check_note(1, 0x20, NULL, "timer");
 	check_eq(res[2], 0, "interrupts between STI and CLI");
 }
