@@ -330,7 +330,7 @@ static bool check_cs(struct state *s)
 	case 13:
 	case 15:
 		if (dpl > ss_dpl)
-			return refuse_attr(s, UMBRA_CS, "is conforming, its DPL is above that of SS");
+			return refuse_attr(s, UMBRA_CS, "is conforming, with a DPL above SS");
 		break;
 	default:
 		return refuse_attr(s, UMBRA_CS, "is no code segment that has been accessed");

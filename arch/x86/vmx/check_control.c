@@ -219,7 +219,7 @@ static bool check_ept(const struct controls *k, struct vmx_check *c)
 	    !(cap & CAP_EPT_LEVELS(EPTP_WALK(eptp))))
 		return vmx_refuse(c, "EPTP", eptp, "has a walk length that the CPU does not offer");
 	if (eptp & EPTP_AD && !(cap & CAP_EPT_AD))
-		return vmx_refuse(c, "EPTP", eptp, "enables accessed and dirty bits, which it lacks");
+		return vmx_refuse(c, "EPTP", eptp, "enables accessed and dirty bits, in vain");
 	if (eptp & EPTP_RESERVED || vmx_beyond_physical(eptp))
 		return vmx_refuse(c, "EPTP", eptp, "has a reserved bit set");
 	return false;

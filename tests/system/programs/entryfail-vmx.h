@@ -30,7 +30,7 @@ static const struct plant vmx_plants[] = {
 	{ "CS as a system segment", 0x4816, CLEAR(0x10), "is a system segment", 0 },
 	{ "CS absent", 0x4816, CLEAR(0x80), "is neither present nor marked unusable", 0 },
 	{ "CS DPL", 0x4816, SET(0x60), "has another DPL than SS", 0 },
-	{ "CS conforming", 0x4816, IS(0xa0ff), "is conforming, its DPL is above that of SS", 0 },
+	{ "CS conforming", 0x4816, IS(0xa0ff), "is conforming, with a DPL above SS", 0 },
 	{ "CS reserved", 0x4816, SET(0x100), "has a reserved bit set in its access rights", 0 },
 	{ "CS.L and CS.D", 0x4816, SET(0x6000), "is of 64-bit and of 32-bit code at once", 0 },
 	{ "CS granularity", 0x4802, IS(0xfff00000), "has page granularity, and a limit that does not end a page", 0 },
