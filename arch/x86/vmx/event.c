@@ -265,6 +265,17 @@ static void block_nmi_again(struct vmx_vcpu *vmx, u32 row)
 		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) | BLOCKED_NMI);
 }
 
+/*
+ * An instruction that faulted is executed again, and the single step comes after it.
+ * Such an exit leaves nothing pending but for what a shadow holds off (28.3.4), on
+ * Intel's CPUs; on Bochs it also leaves the step, which would come twice.
+ */
+static void forget_step(const struct umbra_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (unlikely(vcpu->arch.rflags & X86_EFLAGS_TF) && !(vmx_interruptibility(vmx) & SHADOW))
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+}
+
 /**
  * vmx_complete_exit() - take back an event whose delivery the exit cut short
  * @vcpu: the vCPU, loaded
@@ -301,6 +312,7 @@ void vmx_complete_exit(struct umbra_vcpu *vcpu)
 	default:
 		return;
 	}
+	forget_step(vcpu, vmx);
 	info = vmcs_read(IDT_VECTORING_INFO_FIELD);
 	if (unlikely(info & VECTORING_INFO_VALID_MASK))
 		take_back(vcpu, info);
@@ -324,6 +336,7 @@ bool vmx_nothing_to_complete(struct umbra_vcpu *vcpu)
 	    arch->exception.pending || vmx->mode != VMX_NATIVE ||
 	    unblocked_nmi(vmx, arch->exit_reason))
 		return false;
+	forget_step(vcpu, vmx);
 	arch->exception.injected = false;
 	arch->interrupt.injected = false;
 	arch->nmi_injected = false;

@@ -354,6 +354,12 @@ static void test_step(void)
 	check_eq(n, 6, "traps over RDMSR, WRMSR, RDTSC, INVLPG, MOV DR");
 	n = STEP("mov (%0), %%eax; mov %%eax, (%0); nop", :: "r"(APIC_PHYS + APIC_TPR) : "rax", "memory");
 	check_eq(n, 3, "traps over reads and writes of the APIC");
+	/* Memory that nothing has touched yet, which a hypervisor finds only now. */
+	n = STEP("mov %%al, (%0); nop", :: "r"(mem_top - PAGE_SIZE) : "memory");
+	check_eq(n, 2, "traps over the first write to memory");
+	n = STEP("mov %%ss, %%eax; mov %%eax, %%ss; mov %%al, (%0); nop",
+		 :: "r"(mem_top - (8ul << 20)) : "rax", "memory");
+	check_eq(n, 3, "traps over MOV to SS and the first write to memory");
 	/* Each iteration of a string instruction is a step. */
 	n = STEP("rep outsb", : : "S"(buf), "c"(4), "d"(0x80) : "memory");
 	check_eq(n, 4, "traps over REP OUTSB of 4");
