@@ -240,6 +240,25 @@ static u64 *empty_entry(struct umbra_vcpu *vcpu, gfn_t gfn)
 	return &page->table[index];
 }
 
+/* What may be written is lent, which must not have been withdrawn. */
+static int map_host_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn, unsigned int access)
+{
+	struct umbra_vm *vm = vcpu->vm;
+	int ret;
+
+	ret = umbra_mmu_topup(vcpu);
+	if (ret)
+		return ret;
+	write_lock(&vm->mmu_lock);
+	if (!(access & UMBRA_ACC_WRITE) || !vm->arch.mmu.withdrawn) {
+		WRITE_ONCE(*empty_entry(vcpu, gfn), umbra_make_leaf(vm, pfn, 1, access, 0));
+		ret = 1;
+	}
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+	return ret;
+}
+
 /**
  * umbra_mmu_map_page() - map a page of the host's where the guest has no memory
  * @vcpu: the vCPU, loaded; nested paging
@@ -252,17 +271,7 @@ static u64 *empty_entry(struct umbra_vcpu *vcpu, gfn_t gfn)
  */
 int umbra_mmu_map_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	int ret;
-
-	ret = umbra_mmu_topup(vcpu);
-	if (ret)
-		return ret;
-	write_lock(&vm->mmu_lock);
-	WRITE_ONCE(*empty_entry(vcpu, gfn), umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER, 0));
-	umbra_pages_settle(vm);
-	write_unlock(&vm->mmu_lock);
-	return 1;
+	return map_host_page(vcpu, gfn, pfn, UMBRA_ACC_USER);
 }
 
 /**
@@ -275,21 +284,7 @@ int umbra_mmu_map_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
  */
 int umbra_mmu_lend_page(struct umbra_vcpu *vcpu, gfn_t gfn, u64 pfn)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	int ret;
-
-	ret = umbra_mmu_topup(vcpu);
-	if (ret)
-		return ret;
-	write_lock(&vm->mmu_lock);
-	if (!vm->arch.mmu.withdrawn) {
-		WRITE_ONCE(*empty_entry(vcpu, gfn),
-			   umbra_make_leaf(vm, pfn, 1, UMBRA_ACC_USER | UMBRA_ACC_WRITE, 0));
-		ret = 1;
-	}
-	umbra_pages_settle(vm);
-	write_unlock(&vm->mmu_lock);
-	return ret;
+	return map_host_page(vcpu, gfn, pfn, UMBRA_ACC_USER | UMBRA_ACC_WRITE);
 }
 
 /**

@@ -3,23 +3,7 @@
 #include <linux/linkage.h>
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
-
-/* umbra_vcpu_arch.gpr is in the order of encoding; RAX and RSP are in the VMCB. */
-#define GPR(n)	(8 * (n))
-#define RCX	GPR(1)
-#define RDX	GPR(2)
-#define RBX	GPR(3)
-#define RBP	GPR(5)
-#define RSI	GPR(6)
-#define RDI	GPR(7)
-#define R8	GPR(8)
-#define R9	GPR(9)
-#define R10	GPR(10)
-#define R11	GPR(11)
-#define R12	GPR(12)
-#define R13	GPR(13)
-#define R14	GPR(14)
-#define R15	GPR(15)
+#include "../gpr.S"
 
 .section .noinstr.text, "ax"
 
@@ -41,30 +25,13 @@ SYM_FUNC_START(svm_enter)
 	push	%rdx			/* 0(%rsp): what VMSAVE kept of the host */
 
 	mov	%rdi, %rax
-	mov	RCX(%rsi), %rcx
-	mov	RDX(%rsi), %rdx
-	mov	RBX(%rsi), %rbx
-	mov	RBP(%rsi), %rbp
-	mov	RDI(%rsi), %rdi
-	mov	R8(%rsi), %r8
-	mov	R9(%rsi), %r9
-	mov	R10(%rsi), %r10
-	mov	R11(%rsi), %r11
-	mov	R12(%rsi), %r12
-	mov	R13(%rsi), %r13
-	mov	R14(%rsi), %r14
-	mov	R15(%rsi), %r15
-	mov	RSI(%rsi), %rsi
+	LOAD_GUEST_GPRS %rsi
 
 	clgi
 	/* With V_INTR_MASKING the host's IF decides whether interrupts make the guest exit. */
 	sti
 	vmload	%rax
-#ifdef UMBRA_HAVE_VM_CLEAR_CPU_BUFFERS
-	VM_CLEAR_CPU_BUFFERS
-#else
-	CLEAR_CPU_BUFFERS
-#endif
+	CLEAR_BUFFERS_BEFORE_ENTRY
 	vmrun	%rax
 	cli
 
@@ -90,20 +57,7 @@ SYM_FUNC_START(svm_enter)
 	stgi
 
 	mov	8(%rsp), %rax
-	mov	%rcx, RCX(%rax)
-	mov	%rdx, RDX(%rax)
-	mov	%rbx, RBX(%rax)
-	mov	%rbp, RBP(%rax)
-	mov	%rsi, RSI(%rax)
-	mov	%rdi, RDI(%rax)
-	mov	%r8, R8(%rax)
-	mov	%r9, R9(%rax)
-	mov	%r10, R10(%rax)
-	mov	%r11, R11(%rax)
-	mov	%r12, R12(%rax)
-	mov	%r13, R13(%rax)
-	mov	%r14, R14(%rax)
-	mov	%r15, R15(%rax)
+	SAVE_GUEST_GPRS
 
 	/* No value of the guest's is left for a mispredicted path to use. */
 	xor	%ecx, %ecx

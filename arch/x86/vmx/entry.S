@@ -4,24 +4,7 @@
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
-
-/* umbra_vcpu_arch.gpr is in the order of encoding; RSP is in the VMCS. */
-#define GPR(n)	(8 * (n))
-#define RAX	GPR(0)
-#define RCX	GPR(1)
-#define RDX	GPR(2)
-#define RBX	GPR(3)
-#define RBP	GPR(5)
-#define RSI	GPR(6)
-#define RDI	GPR(7)
-#define R8	GPR(8)
-#define R9	GPR(9)
-#define R10	GPR(10)
-#define R11	GPR(11)
-#define R12	GPR(12)
-#define R13	GPR(13)
-#define R14	GPR(14)
-#define R15	GPR(15)
+#include "../gpr.S"
 
 /* As in vmx.h. */
 #define VMX_ENTERED	0
@@ -58,26 +41,9 @@ SYM_FUNC_START(vmx_enter)
 	bt	$0, %esi
 
 	mov	RAX(%rdi), %rax
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RBX(%rdi), %rbx
-	mov	RBP(%rdi), %rbp
-	mov	RSI(%rdi), %rsi
-	mov	R8(%rdi), %r8
-	mov	R9(%rdi), %r9
-	mov	R10(%rdi), %r10
-	mov	R11(%rdi), %r11
-	mov	R12(%rdi), %r12
-	mov	R13(%rdi), %r13
-	mov	R14(%rdi), %r14
-	mov	R15(%rdi), %r15
-	mov	RDI(%rdi), %rdi
+	LOAD_GUEST_GPRS %rdi
 
-#ifdef UMBRA_HAVE_VM_CLEAR_CPU_BUFFERS
-	VM_CLEAR_CPU_BUFFERS
-#else
-	CLEAR_CPU_BUFFERS
-#endif
+	CLEAR_BUFFERS_BEFORE_ENTRY
 	UNWIND_HINT_SAVE
 	jnc	.Llaunch
 .Lresume:
@@ -101,20 +67,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	ANNOTATE_NOENDBR
 	push	%rax
 	mov	8(%rsp), %rax
-	mov	%rcx, RCX(%rax)
-	mov	%rdx, RDX(%rax)
-	mov	%rbx, RBX(%rax)
-	mov	%rbp, RBP(%rax)
-	mov	%rsi, RSI(%rax)
-	mov	%rdi, RDI(%rax)
-	mov	%r8, R8(%rax)
-	mov	%r9, R9(%rax)
-	mov	%r10, R10(%rax)
-	mov	%r11, R11(%rax)
-	mov	%r12, R12(%rax)
-	mov	%r13, R13(%rax)
-	mov	%r14, R14(%rax)
-	mov	%r15, R15(%rax)
+	SAVE_GUEST_GPRS
 	pop	RAX(%rax)
 	/* The return stack and the branch history hold what the guest put there. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
