@@ -73,6 +73,29 @@ void fixture_vm_free(struct umbra_vm *vm)
 	umbra_vm_put(vm);
 }
 
+struct umbra_vm *fixture_begin_vcpu(struct kunit *test, u32 paging)
+{
+	struct umbra_vm *vm;
+
+	fixture_begin(test);
+	vm = fixture_vm(test, paging, 1);
+	if (vm) {
+		mutex_lock(&vm->vcpu[0]->mutex);
+		umbra_vcpu_load(vm->vcpu[0]);
+	}
+	return vm;
+}
+
+void fixture_end_vcpu(struct kunit *test, struct umbra_vm *vm)
+{
+	if (vm) {
+		umbra_vcpu_put(vm->vcpu[0]);
+		mutex_unlock(&vm->vcpu[0]->mutex);
+		fixture_vm_free(vm);
+	}
+	fixture_end(test);
+}
+
 unsigned long fixture_map(struct kunit *test, unsigned long size)
 {
 	const unsigned long align = 2UL << 20;

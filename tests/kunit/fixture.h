@@ -33,6 +33,10 @@ void fixture_end(struct kunit *test);
 struct umbra_vm *fixture_vm(struct kunit *test, u32 paging, unsigned int vcpus);
 void fixture_vm_free(struct umbra_vm *vm);
 
+/* fixture_begin(), and a VM with one vCPU, locked and loaded; and the end of both. */
+struct umbra_vm *fixture_begin_vcpu(struct kunit *test, u32 paging);
+void fixture_end_vcpu(struct kunit *test, struct umbra_vm *vm);
+
 /* Anonymous memory; 0 and a failure if there is none. Aligned to 2 MiB. */
 unsigned long fixture_map(struct kunit *test, unsigned long size);
 void fixture_unmap(unsigned long addr, unsigned long size);

@@ -12,29 +12,6 @@
 #define MSI_ADDRESS	0xfee00000ULL
 #define VECTOR		0x41
 
-static struct umbra_vm *begin(struct kunit *test)
-{
-	struct umbra_vm *vm;
-
-	fixture_begin(test);
-	vm = fixture_vm(test, UMBRA_PAGING_SHADOW, 1);
-	if (vm) {
-		mutex_lock(&vm->vcpu[0]->mutex);
-		umbra_vcpu_load(vm->vcpu[0]);
-	}
-	return vm;
-}
-
-static void end(struct kunit *test, struct umbra_vm *vm)
-{
-	if (vm) {
-		umbra_vcpu_put(vm->vcpu[0]);
-		mutex_unlock(&vm->vcpu[0]->mutex);
-		fixture_vm_free(vm);
-	}
-	fixture_end(test);
-}
-
 static u32 get(struct umbra_vcpu *vcpu, u32 reg)
 {
 	u32 value = 0;
@@ -100,7 +77,7 @@ static bool same(struct kunit *test, struct umbra_vcpu *vcpu, const struct model
 
 static void priorities(struct kunit *test)
 {
-	struct umbra_vm *vm = begin(test);
+	struct umbra_vm *vm = fixture_begin_vcpu(test, UMBRA_PAGING_SHADOW);
 	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
 	struct umbra_vcpu *vcpu;
 	unsigned int steps;
@@ -146,13 +123,13 @@ static void priorities(struct kunit *test)
 				break;
 		}
 	}
-	end(test, vm);
+	fixture_end_vcpu(test, vm);
 }
 
 /* Vectors below 16 are errors, and requests of an APIC that is off are lost. */
 static void not_accepted(struct kunit *test)
 {
-	struct umbra_vm *vm = begin(test);
+	struct umbra_vm *vm = fixture_begin_vcpu(test, UMBRA_PAGING_SHADOW);
 	struct umbra_vcpu *vcpu;
 	unsigned int i;
 
@@ -168,7 +145,7 @@ static void not_accepted(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, umbra_lapic_next(vcpu), -1);
 		KUNIT_EXPECT_EQ(test, get(vcpu, APIC_IRR), 0U);
 	}
-	end(test, vm);
+	fixture_end_vcpu(test, vm);
 }
 
 #define MS	1000000ULL
@@ -176,7 +153,7 @@ static void not_accepted(struct kunit *test)
 /* It counts nanoseconds, here divided by 1. */
 static void timer(struct kunit *test)
 {
-	struct umbra_vm *vm = begin(test);
+	struct umbra_vm *vm = fixture_begin_vcpu(test, UMBRA_PAGING_SHADOW);
 	struct umbra_vcpu *vcpu;
 	u64 began, left;
 	unsigned int i;
@@ -228,7 +205,7 @@ static void timer(struct kunit *test)
 		msleep(60);
 		KUNIT_EXPECT_EQ(test, umbra_lapic_next(vcpu), -1);
 	}
-	end(test, vm);
+	fixture_end_vcpu(test, vm);
 }
 
 static struct kunit_case cases[] = {

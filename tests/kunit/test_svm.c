@@ -10,29 +10,6 @@
 #include "suites.h"
 #include "svm/svm.h"
 
-static struct umbra_vm *begin(struct kunit *test, u32 paging)
-{
-	struct umbra_vm *vm;
-
-	fixture_begin(test);
-	vm = fixture_vm(test, paging, 1);
-	if (vm) {
-		mutex_lock(&vm->vcpu[0]->mutex);
-		umbra_vcpu_load(vm->vcpu[0]);
-	}
-	return vm;
-}
-
-static void end(struct kunit *test, struct umbra_vm *vm)
-{
-	if (vm) {
-		umbra_vcpu_put(vm->vcpu[0]);
-		mutex_unlock(&vm->vcpu[0]->mutex);
-		fixture_vm_free(vm);
-	}
-	fixture_end(test);
-}
-
 static bool intercepted(const struct vmcb *vmcb, unsigned int bit)
 {
 	return vmcb->control.intercepts[bit / 32] & BIT(bit % 32);
@@ -63,7 +40,7 @@ static void intercepts(struct kunit *test)
 	u32 paging;
 
 	for (paging = UMBRA_PAGING_NESTED; paging <= UMBRA_PAGING_SHADOW; paging++) {
-		vm = begin(test, paging);
+		vm = fixture_begin_vcpu(test, paging);
 		vmcb = vm ? to_vmcb(vm->vcpu[0]) : NULL;
 		for (i = 0; vm && i < ARRAY_SIZE(needed); i++)
 			FAIL_UNLESS(test, intercepted(vmcb, needed[i]),
@@ -83,7 +60,7 @@ static void intercepts(struct kunit *test)
 			KUNIT_EXPECT_NE(test, vmcb->control.iopm_base_pa, 0ULL);
 			KUNIT_EXPECT_NE(test, vmcb->control.msrpm_base_pa, 0ULL);
 		}
-		end(test, vm);
+		fixture_end_vcpu(test, vm);
 	}
 }
 
@@ -131,7 +108,7 @@ static void control_registers(struct kunit *test)
 
 	random_seed(test, 0);
 	for (paging = UMBRA_PAGING_NESTED; paging <= UMBRA_PAGING_SHADOW; paging++) {
-		vm = begin(test, paging);
+		vm = fixture_begin_vcpu(test, paging);
 		for (n = 0; vm && n < 2000; n++) {
 			struct umbra_vcpu_arch *arch = &vm->vcpu[0]->arch;
 
@@ -150,7 +127,7 @@ static void control_registers(struct kunit *test)
 			svm_update_crs(vm->vcpu[0]);
 			check_crs(test, vm->vcpu[0]);
 		}
-		end(test, vm);
+		fixture_end_vcpu(test, vm);
 	}
 }
 
@@ -214,7 +191,7 @@ static void clean_bits(struct kunit *test)
 	u32 paging;
 
 	for (paging = UMBRA_PAGING_NESTED; paging <= UMBRA_PAGING_SHADOW; paging++) {
-		vm = begin(test, paging);
+		vm = fixture_begin_vcpu(test, paging);
 		for (i = 0; vm && i < ARRAY_SIZE(changes); i++) {
 			struct vmcb *vmcb = to_vmcb(vm->vcpu[0]);
 
@@ -238,7 +215,7 @@ static void clean_bits(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, svm->asid_generation, 0ULL);
 			preempt_enable();
 		}
-		end(test, vm);
+		fixture_end_vcpu(test, vm);
 	}
 }
 
@@ -246,7 +223,7 @@ static void clean_bits(struct kunit *test)
 static void flush(struct kunit *test)
 {
 	const struct svm_caps real = svm_caps;
-	struct umbra_vm *vm = begin(test, UMBRA_PAGING_SHADOW);
+	struct umbra_vm *vm = fixture_begin_vcpu(test, UMBRA_PAGING_SHADOW);
 	struct svm_vcpu *svm;
 
 	if (vm) {
@@ -264,13 +241,13 @@ static void flush(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, svm->asid_generation, 0ULL);
 	}
 	svm_caps = real;
-	end(test, vm);
+	fixture_end_vcpu(test, vm);
 }
 
 /* What a vCPU that is loaded, or in the guest, has changed, and what must be as before. */
 static void host_registers(struct kunit *test)
 {
-	struct umbra_vm *vm = begin(test, UMBRA_PAGING_NESTED);
+	struct umbra_vm *vm = fixture_begin_vcpu(test, UMBRA_PAGING_NESTED);
 	u64 aux, before;
 	struct umbra_vcpu *vcpu;
 
@@ -288,7 +265,7 @@ static void host_registers(struct kunit *test)
 		svm_vcpu_load(vcpu, smp_processor_id());
 		preempt_enable();
 	}
-	end(test, vm);
+	fixture_end_vcpu(test, vm);
 }
 
 static struct kunit_case cases[] = {

@@ -10,12 +10,13 @@
 
 parameters=/sys/module/plant/parameters
 
-# plant FIELD CLEAR SET: what the CPU is to refuse at the next entry.
+# plant FIELD CLEAR SET: what the CPU is to refuse at the third entry from here: into the
+# first ones the module itself writes what has changed, an ASID among it.
 plant() {
 	echo "$1" >$parameters/field
 	echo "$2" >$parameters/clear
 	echo "$3" >$parameters/set
-	echo 1 >$parameters/entries
+	echo 3 >$parameters/entries
 }
 
 insmod "plant-$(uname -r).ko"

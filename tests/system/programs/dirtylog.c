@@ -8,8 +8,6 @@
  *	dirtylog nested|shadow [SEED]
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,9 +18,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <umbra/umbra.h>
+#include "common.h"
 
-#define PAGE		4096
 #define CODE		0x1000
 #define CODE_MEMORY	0x10000
 #define BASE		0x800000	/* of the memory with a log */
@@ -48,30 +45,22 @@ static const uint8_t scatters[] = {
 	END(32)
 };
 
-static int vm, vcpu;
-static volatile struct umbra_run *run;
-static uint8_t *code, *ram;
-static uint64_t seed = 1;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "dirtylog: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
+static struct vm vm;
+static uint8_t *logged;			/* the memory with a log */
 
 static uint32_t rnd(uint32_t n)
 {
-	seed = seed * 6364136223846793005 + 1442695040888963407;
-	return (seed >> 33) % n;
+	return random64() % n;
 }
 
 /* Runs @program to its end: @count rounds, from page @first on, every @step pages. */
 static void go(const uint8_t *program, size_t size, uint32_t count, uint32_t first, uint32_t step)
 {
 	struct umbra_state st = { .groups = UMBRA_STATE_REGS | UMBRA_STATE_SREGS };
+	const struct vcpu *vcpu = &vm.vcpu[0];
 
-	memcpy(code + CODE, program, size);
-	if (ioctl(vcpu, UMBRA_GET_STATE, &st))
+	memcpy(vm.ram + CODE, program, size);
+	if (ioctl(vcpu->fd, UMBRA_GET_STATE, &st))
 		die("UMBRA_GET_STATE");
 	st.sregs.seg[UMBRA_CS].base = 0;
 	st.sregs.seg[UMBRA_CS].selector = 0;
@@ -83,13 +72,12 @@ static void go(const uint8_t *program, size_t size, uint32_t count, uint32_t fir
 	st.regs.gpr[UMBRA_RSI] = count;
 	st.regs.gpr[UMBRA_RDI] = first * PAGE;
 	st.regs.gpr[UMBRA_RDX] = step * PAGE;
-	if (ioctl(vcpu, UMBRA_SET_STATE, &st))
+	if (ioctl(vcpu->fd, UMBRA_SET_STATE, &st))
 		die("UMBRA_SET_STATE");
-	while (ioctl(vcpu, UMBRA_RUN, 0))
-		if (errno != EINTR)
-			die("UMBRA_RUN");
-	if (run->exit_reason != UMBRA_EXIT_IO || run->io.port != 1) {
-		fprintf(stderr, "dirtylog: exit reason %u\n", run->exit_reason);
+	if (run(vcpu))
+		die("UMBRA_RUN");
+	if (vcpu->run->exit_reason != UMBRA_EXIT_IO || vcpu->run->io.port != 1) {
+		fprintf(stderr, "dirtylog: exit reason %u\n", vcpu->run->exit_reason);
 		exit(1);
 	}
 }
@@ -102,7 +90,7 @@ static void get_log(uint64_t *bits)
 		.size = WORDS * sizeof(*bits),
 	};
 
-	if (ioctl(vm, UMBRA_GET_DIRTY_LOG, &log))
+	if (ioctl(vm.fd, UMBRA_GET_DIRTY_LOG, &log))
 		die("UMBRA_GET_DIRTY_LOG");
 }
 
@@ -147,7 +135,7 @@ static void exact(void)
 	go(writes, sizeof(writes), PAGES, 0, 1);
 	expect("all", PAGES, 0, 1);
 	/* Pages that have gone, and come back when they are written. */
-	if (madvise(ram, PAGES * PAGE / 2, MADV_DONTNEED))
+	if (madvise(logged, PAGES * PAGE / 2, MADV_DONTNEED))
 		die("madvise");
 	expect("gone", 0, 0, 1);
 	for (i = 0; i < 20; i++) {
@@ -182,7 +170,7 @@ static unsigned long copy_logged(uint8_t *copy)
 	for (i = 0; i < PAGES; i++) {
 		if (!is_set(bits, i))
 			continue;
-		memcpy(copy + i * PAGE, ram + i * PAGE, PAGE);
+		memcpy(copy + i * PAGE, logged + i * PAGE, PAGE);
 		n++;
 	}
 	return n;
@@ -198,7 +186,7 @@ static void copied(void)
 	if (!copy)
 		die("malloc");
 	copy_logged(copy);
-	memcpy(copy, ram, PAGES * PAGE);
+	memcpy(copy, logged, PAGES * PAGE);
 	if (pthread_create(&thread, NULL, scatter, NULL))
 		die("pthread_create");
 	for (i = 0; i < ROUNDS; i++) {
@@ -213,7 +201,7 @@ static void copied(void)
 	}
 	copy_logged(copy);
 	for (i = 0; i < PAGES; i++) {
-		if (!memcmp(copy + i * PAGE, ram + i * PAGE, PAGE))
+		if (!memcmp(copy + i * PAGE, logged + i * PAGE, PAGE))
 			continue;
 		fprintf(stderr, "dirtylog: page %u differs from its copy\n", i);
 		exit(1);
@@ -222,46 +210,34 @@ static void copied(void)
 	printf("copied %lu pages while the guest ran\n", pages);
 }
 
-static uint8_t *add_memory(uint32_t slot, uint64_t gpa, uint64_t size, uint32_t flags)
+static void add_logged(void)
 {
-	struct umbra_memory memory = { .slot = slot, .flags = flags, .gpa = gpa, .size = size };
-	void *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct umbra_memory memory = {
+		.slot = SLOT,
+		.flags = UMBRA_MEM_LOG_DIRTY,
+		.gpa = BASE,
+		.size = PAGES * PAGE,
+	};
 
-	if (area == MAP_FAILED)
+	logged = mmap(NULL, memory.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (logged == MAP_FAILED)
 		die("mmap");
-	memory.uaddr = (uintptr_t)area;
-	if (ioctl(vm, UMBRA_SET_MEMORY, &memory))
+	memory.uaddr = (uintptr_t)logged;
+	if (ioctl(vm.fd, UMBRA_SET_MEMORY, &memory))
 		die("UMBRA_SET_MEMORY");
-	return area;
 }
 
 int main(int argc, char **argv)
 {
-	struct umbra_create_vcpu create_vcpu = {};
-	struct umbra_create_vm create = {};
-	int dev;
-
-	if (argc < 2 || (strcmp(argv[1], "nested") && strcmp(argv[1], "shadow"))) {
+	if (argc < 2) {
 		fprintf(stderr, "usage: dirtylog nested|shadow [SEED]\n");
 		return 2;
 	}
-	create.paging = strcmp(argv[1], "nested") ? UMBRA_PAGING_SHADOW : UMBRA_PAGING_NESTED;
 	if (argc > 2)
-		seed = strtoull(argv[2], NULL, 0);
-	dev = open(UMBRA_DEVICE, O_RDWR);
-	if (dev < 0)
-		die(UMBRA_DEVICE);
-	vm = ioctl(dev, UMBRA_CREATE_VM, &create);
-	if (vm < 0)
-		die("UMBRA_CREATE_VM");
-	code = add_memory(0, 0, CODE_MEMORY, 0);
-	ram = add_memory(SLOT, BASE, PAGES * PAGE, UMBRA_MEM_LOG_DIRTY);
-	vcpu = ioctl(vm, UMBRA_CREATE_VCPU, &create_vcpu);
-	if (vcpu < 0)
-		die("UMBRA_CREATE_VCPU");
-	run = mmap(NULL, UMBRA_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (run == MAP_FAILED)
-		die("mmap");
+		random_seed = strtoull(argv[2], NULL, 0);
+	open_device();
+	vm_create(&vm, paging_from(argv[1]), CODE_MEMORY, 1);
+	add_logged();
 	exact();
 	copied();
 	return 0;

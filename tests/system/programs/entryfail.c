@@ -141,21 +141,30 @@ static const char *run_briefly(const struct vcpu *vcpu, char *buffer, size_t siz
 	return buffer;
 }
 
+/* Makes a VM whose third entry has this planted, and says how its run ended. */
+static const char *run_planted(struct vm *vm, const struct plant *p, char *buffer, size_t size)
+{
+	const char *said;
+
+	vm_create(vm, paging, RAM, 1);
+	enter(vm, p->flags);
+	write_parameter("field", p->field);
+	write_parameter("clear", p->clear);
+	write_parameter("set", p->set);
+	/* Not the first: registers that have changed are written before an entry. */
+	write_parameter("entries", 3);
+	said = run_briefly(&vm->vcpu[0], buffer, size);
+	write_parameter("entries", 0);
+	return said;
+}
+
 static void plant(const struct plant *p)
 {
 	char buffer[128];
 	const char *said;
 	struct vm vm;
 
-	vm_create(&vm, paging, RAM, 1);
-	enter(&vm, p->flags);
-	write_parameter("field", p->field);
-	write_parameter("clear", p->clear);
-	write_parameter("set", p->set);
-	/* Not the first: registers that have changed are written before an entry. */
-	write_parameter("entries", 3);
-	said = run_briefly(&vm.vcpu[0], buffer, sizeof(buffer));
-	write_parameter("entries", 0);
+	said = run_planted(&vm, p, buffer, sizeof(buffer));
 	check(strstr(said, p->told), "planted: %s: %s", p->name, said);
 	vm_destroy(&vm);
 }
@@ -252,14 +261,7 @@ static void recover(const struct plant *p)
 	const char *said;
 	struct vm vm;
 
-	vm_create(&vm, paging, RAM, 1);
-	enter(&vm, p->flags);
-	write_parameter("field", p->field);
-	write_parameter("clear", p->clear);
-	write_parameter("set", p->set);
-	write_parameter("entries", 3);
-	run_briefly(&vm.vcpu[0], buffer, sizeof(buffer));
-	write_parameter("entries", 0);
+	run_planted(&vm, p, buffer, sizeof(buffer));
 	enter(&vm, p->flags);
 	said = run_briefly(&vm.vcpu[0], buffer, sizeof(buffer));
 	check(!strcmp(said, "the CPU takes it"), "recovery from %s: %s", p->name, said);

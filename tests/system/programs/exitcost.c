@@ -7,9 +7,6 @@
  *
  * Without tests it runs all of them. Exits with status 1 if a limit is exceeded.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,11 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <x86intrin.h>
 
-#include <umbra/umbra.h>
+#include "common.h"
 
 #define MEMORY		0x10000
 #define CODE		0x1000
@@ -63,18 +58,12 @@ static const struct test tests[] = {
 	{ "mmio-read", mmio_read, sizeof(mmio_read) },
 };
 
-static void die(const char *what)
-{
-	fprintf(stderr, "exitcost: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void set_up(int vcpu, uint64_t rounds)
+static void set_up(const struct vcpu *vcpu, uint64_t rounds)
 {
 	struct umbra_state st = { .groups = UMBRA_STATE_REGS | UMBRA_STATE_SREGS };
 	struct umbra_segment *seg;
 
-	if (ioctl(vcpu, UMBRA_GET_STATE, &st))
+	if (ioctl(vcpu->fd, UMBRA_GET_STATE, &st))
 		die("UMBRA_GET_STATE");
 	seg = st.sregs.seg;
 	seg[UMBRA_CS].base = 0;
@@ -85,38 +74,37 @@ static void set_up(int vcpu, uint64_t rounds)
 	st.regs.rflags = 2;
 	st.regs.gpr[UMBRA_RSI] = rounds;
 	st.regs.gpr[UMBRA_RCX] = 0x10;		/* IA32_TIME_STAMP_COUNTER */
-	if (ioctl(vcpu, UMBRA_SET_STATE, &st))
+	if (ioctl(vcpu->fd, UMBRA_SET_STATE, &st))
 		die("UMBRA_SET_STATE");
 }
 
 /* Ticks until the guest says that it is through. */
-static uint64_t run_once(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
+static uint64_t run_once(const struct vcpu *vcpu, uint64_t rounds)
 {
+	volatile const struct umbra_run *exit_area = vcpu->run;
 	uint64_t began, ended;
 
 	set_up(vcpu, rounds);
 	began = __rdtsc();
 	do {
-		while (ioctl(vcpu, UMBRA_RUN, 0)) {
-			if (errno != EINTR)
-				die("UMBRA_RUN");
-		}
-		if (run->exit_reason != UMBRA_EXIT_IO && run->exit_reason != UMBRA_EXIT_MMIO) {
-			fprintf(stderr, "exitcost: exit reason %u\n", run->exit_reason);
+		if (run(vcpu))
+			die("UMBRA_RUN");
+		if (exit_area->exit_reason != UMBRA_EXIT_IO && exit_area->exit_reason != UMBRA_EXIT_MMIO) {
+			fprintf(stderr, "exitcost: exit reason %u\n", exit_area->exit_reason);
 			exit(1);
 		}
-	} while (run->exit_reason != UMBRA_EXIT_IO || run->io.port != 1);
+	} while (exit_area->exit_reason != UMBRA_EXIT_IO || exit_area->io.port != 1);
 	ended = __rdtsc();
 	return ended - began;
 }
 
-static uint64_t run_repeatedly(int vcpu, volatile struct umbra_run *run, uint64_t rounds)
+static uint64_t run_repeatedly(const struct vcpu *vcpu, uint64_t rounds)
 {
 	uint64_t least = UINT64_MAX;
 	int i;
 
 	for (i = 0; i < REPEATS; i++) {
-		uint64_t ticks = run_once(vcpu, run, rounds);
+		uint64_t ticks = run_once(vcpu, rounds);
 
 		if (ticks < least)
 			least = ticks;
@@ -125,15 +113,14 @@ static uint64_t run_repeatedly(int vcpu, volatile struct umbra_run *run, uint64_
 }
 
 /* Ticks of one round, the loop around it not counted. */
-static uint64_t cost(int vcpu, volatile struct umbra_run *run, uint8_t *ram,
-		     const struct test *test, uint64_t rounds)
+static uint64_t cost(const struct vm *vm, const struct test *test, uint64_t rounds)
 {
 	uint64_t with, without;
 
-	memcpy(ram + CODE, empty.code, empty.size);
-	without = run_repeatedly(vcpu, run, rounds);
-	memcpy(ram + CODE, test->code, test->size);
-	with = run_repeatedly(vcpu, run, rounds);
+	memcpy(vm->ram + CODE, empty.code, empty.size);
+	without = run_repeatedly(&vm->vcpu[0], rounds);
+	memcpy(vm->ram + CODE, test->code, test->size);
+	with = run_repeatedly(&vm->vcpu[0], rounds);
 	return (with - without) / rounds;
 }
 
@@ -165,13 +152,9 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	struct umbra_create_vm create = {};
-	struct umbra_create_vcpu create_vcpu = {};
-	struct umbra_memory memory = { .size = MEMORY };
 	uint64_t rounds = ROUNDS, limit, ticks;
-	int dev, vm, vcpu, failed = 0;
-	uint8_t *ram;
-	void *area;
+	int failed = 0;
+	struct vm vm;
 	size_t i;
 
 	if (argc > 2 && !strcmp(argv[1], "-n")) {
@@ -179,33 +162,15 @@ int main(int argc, char **argv)
 		argv += 2;
 		argc -= 2;
 	}
-	if (argc < 2 || !rounds || (strcmp(argv[1], "nested") && strcmp(argv[1], "shadow")))
+	if (argc < 2 || !rounds)
 		return usage();
-	create.paging = strcmp(argv[1], "nested") ? UMBRA_PAGING_SHADOW : UMBRA_PAGING_NESTED;
+	open_device();
+	vm_create(&vm, paging_from(argv[1]), MEMORY, 1);
 
-	dev = open(UMBRA_DEVICE, O_RDWR);
-	if (dev < 0)
-		die(UMBRA_DEVICE);
-	vm = ioctl(dev, UMBRA_CREATE_VM, &create);
-	if (vm < 0)
-		die("UMBRA_CREATE_VM");
-	ram = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (ram == MAP_FAILED)
-		die("mmap");
-	memory.uaddr = (uintptr_t)ram;
-	if (ioctl(vm, UMBRA_SET_MEMORY, &memory))
-		die("UMBRA_SET_MEMORY");
-	vcpu = ioctl(vm, UMBRA_CREATE_VCPU, &create_vcpu);
-	if (vcpu < 0)
-		die("UMBRA_CREATE_VCPU");
-	area = mmap(NULL, UMBRA_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (area == MAP_FAILED)
-		die("mmap of the run area");
-
-	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
 		if (!wanted(&tests[i], argv + 2, &limit))
 			continue;
-		ticks = cost(vcpu, area, ram, &tests[i], rounds);
+		ticks = cost(&vm, &tests[i], rounds);
 		printf("%-10s %6" PRIu64 "%s\n", tests[i].name, ticks,
 		       limit && ticks > limit ? "  too much" : "");
 		failed |= limit && ticks > limit;

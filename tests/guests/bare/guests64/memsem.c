@@ -6,7 +6,6 @@
  */
 #include "access.h"
 #include "mem.h"
-#include "mode.h"
 #include "ptcheck.h"
 #include "string.h"
 #include "test.h"
@@ -37,21 +36,15 @@ static void test_accesses_reserved(void)
 	access_check_random(PT_4LEVEL, REGION, 500, true);
 }
 
-/* CR4.LA57 changes only outside long mode: SDM Vol. 3A 4.1.1. */
-static void test_la57(void)
+static void accesses5(void)
 {
-	struct space s;
-	ulong old = read_cr3();
-
-	if (!HAS_LA57) {
-		skip("no 5-level paging");
-		return;
-	}
-	pt_new(&s, PT_5LEVEL);
-	long_mode_switch(s.root, read_cr4() | CR4_LA57);
 	access_check_combinations(PT_5LEVEL, REGION5, 3001, false);
 	access_check_random(PT_5LEVEL, REGION5, 600, false);
-	long_mode_switch(old, read_cr4() & ~(ulong)CR4_LA57);
+}
+
+static void test_la57(void)
+{
+	pt_with_la57(accesses5);
 }
 
 /* --- what the processor accesses on its own --- */

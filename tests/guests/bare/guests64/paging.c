@@ -50,24 +50,6 @@ static void test_random_reserved(void)
 	pt_check_random(PT_4LEVEL, REGION, 1000, true);
 }
 
-/* CR4.LA57 changes only outside long mode: SDM Vol. 3A 4.1.1. */
-static void with_la57(void (*fn)(void))
-{
-	struct space s;
-	ulong old = read_cr3();
-
-	if (!HAS_LA57) {
-		skip("no 5-level paging");
-		return;
-	}
-	pt_new(&s, PT_5LEVEL);
-	long_mode_switch(s.root, read_cr4() | CR4_LA57);
-	check(read_cr4() & CR4_LA57, "CR4 is %lx after the switch to 5 levels", read_cr4());
-	EXPECT_TRAP_ERR(VEC_GP, 0, write_cr4(read_cr4() & ~(ulong)CR4_LA57));
-	fn();
-	long_mode_switch(old, read_cr4() & ~(ulong)CR4_LA57);
-}
-
 static void levels5(void)
 {
 	pt_check_levels(PT_5LEVEL, REGION5, 1);
@@ -81,12 +63,12 @@ static void random5(void)
 
 static void test_levels_5(void)
 {
-	with_la57(levels5);
+	pt_with_la57(levels5);
 }
 
 static void test_random_5(void)
 {
-	with_la57(random5);
+	pt_with_la57(random5);
 }
 
 /* --- when a changed entry is seen --- */

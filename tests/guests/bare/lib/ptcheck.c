@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Accesses that are checked against the model of address translation. */
 #include "mem.h"
+#include "mode.h"
 #include "ptcheck.h"
 #include "string.h"
 #include "test.h"
@@ -361,3 +362,23 @@ void pt_check_random(enum pt_mode mode, ulong region, int count, bool reserved)
 	pt_default_env(&env);
 	pt_set_env(&env);
 }
+
+#ifdef __x86_64__
+/* CR4.LA57 changes only outside long mode: SDM Vol. 3A 4.1.1. */
+void pt_with_la57(void (*fn)(void))
+{
+	struct space s;
+	ulong old = read_cr3();
+
+	if (!HAS_LA57) {
+		skip("no 5-level paging");
+		return;
+	}
+	pt_new(&s, PT_5LEVEL);
+	long_mode_switch(s.root, read_cr4() | CR4_LA57);
+	check(read_cr4() & CR4_LA57, "CR4 is %lx after the switch to 5 levels", read_cr4());
+	EXPECT_TRAP_ERR(VEC_GP, 0, write_cr4(read_cr4() & ~(ulong)CR4_LA57));
+	fn();
+	long_mode_switch(old, read_cr4() & ~(ulong)CR4_LA57);
+}
+#endif

@@ -33,6 +33,9 @@ void pt_check_reserved(enum pt_mode mode, ulong region);
 /* Random entries at all levels. */
 void pt_check_random(enum pt_mode mode, ulong region, int count, bool reserved);
 
+/* Runs @fn in 5-level paging; where there is none the test is skipped (64-bit images). */
+void pt_with_la57(void (*fn)(void));
+
 /* User code, copied to @va, and a stack behind it, which becomes user_run()'s. */
 void pt_map_code(struct space *s, ulong va, const u8 *code, const u8 *end);
 /* The same for code of its own, for user_run() with pt_user_* below. */
