@@ -150,6 +150,18 @@ static bool stored(struct guest *g, u64 gpa, u64 value)
 	return g->efer & EFER_LMA ? word == value : (u32)(word >> (gpa & 4) * 8) == (u32)value;
 }
 
+/* Did it go to the page that the host has for the gpa? */
+static bool same_page(struct guest *g, const struct soft_op *op, u64 gpa)
+{
+	if (fixture_pfn(g->hva + (gpa & PAGE_MASK)) == op->hpa >> PAGE_SHIFT)
+		return true;
+	/* Asked last: else the host may begin in between. */
+	if (!soft_host_moved(g->vm, op))
+		return false;
+	g->count[GUEST_MOVED]++;
+	return true;
+}
+
 /* Does a translation explain what the vCPU saw? */
 static bool explains(struct guest *g, const struct soft_op *op, const struct model_result *r)
 {
@@ -163,8 +175,7 @@ static bool explains(struct guest *g, const struct soft_op *op, const struct mod
 		return outside == op->outside;
 	if (op->software)
 		return op->kind != SOFT_WRITE || stored(g, r->gpa, op->value);
-	return (r->gpa & ~PAGE_MASK) == (op->hpa & ~PAGE_MASK) &&
-	       fixture_pfn(g->hva + (r->gpa & PAGE_MASK)) == op->hpa >> PAGE_SHIFT;
+	return (r->gpa & ~PAGE_MASK) == (op->hpa & ~PAGE_MASK) && same_page(g, op, r->gpa);
 }
 
 static unsigned int flushed_at(const struct guest *g, unsigned int vcpu, u64 gva)

@@ -60,7 +60,10 @@ struct guest {
 };
 
 /* What became of the steps of a guest: indices of guest.count. */
-enum { GUEST_DONE, GUEST_SOFTWARE, GUEST_FAULTED, GUEST_OUTSIDE, GUEST_STALE, GUEST_MARKED };
+enum {
+	GUEST_DONE, GUEST_SOFTWARE, GUEST_FAULTED, GUEST_OUTSIDE, GUEST_STALE, GUEST_MARKED,
+	GUEST_MOVED,
+};
 
 /* NULL and a failure of the test if it cannot be made. */
 struct guest *guest_create(struct kunit *test, u32 paging, int format, u32 slot_flags);

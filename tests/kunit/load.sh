@@ -10,6 +10,10 @@ for what in failslab fail_page_alloc; do
 	echo N >$debug/$what/ignore-gfp-wait
 done
 echo 0 >$debug/fail_page_alloc/min-order
+# Memory of the tests moves while they run, more often than a host would do it.
+khugepaged=/sys/kernel/mm/transparent_hugepage/khugepaged
+echo 20 >$khugepaged/scan_sleep_millisecs
+echo 0 >$khugepaged/alloc_sleep_millisecs
 
 status=0
 insmod ./umbra_kunit.ko "$@" || status=$?

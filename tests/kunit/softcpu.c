@@ -185,16 +185,22 @@ static bool allowed(const struct model *m, bool user, bool write, bool fetch)
 	return !r.fault;
 }
 
-static void set_marks(const struct model_result *r)
+/* False: an entry has been taken away meanwhile, as another CPU may; a CPU marks none of those. */
+static bool set_marks(const struct model_result *r)
 {
 	unsigned int i;
 
 	for (i = 0; i < r->marks; i++) {
-		u64 *entry = __va(r->mark[i].gpa);
+		u64 *entry = __va(r->mark[i].gpa), old = READ_ONCE(*entry);
 
-		if (r->mark[i].bits & ~*entry)
-			__atomic_fetch_or(entry, r->mark[i].bits, __ATOMIC_SEQ_CST);
+		do {
+			if (!(old & _PAGE_PRESENT))
+				return false;
+			if (!(r->mark[i].bits & ~old))
+				break;
+		} while (!try_cmpxchg64(entry, &old, old | r->mark[i].bits));
 	}
+	return true;
 }
 
 /* Is the access one that the TLB allows? A miss is no answer. */
@@ -221,14 +227,15 @@ static bool translate(const struct vmcb *vmcb, u64 addr, bool write, bool fetch,
 	m.fetch = fetch;
 	e = look_up(tlb[smp_processor_id()], vmcb->control.asid, page);
 	if (!hit(e, &m)) {
-		model_translate(&m, &r);
+		do {
+			model_translate(&m, &r);
+		} while (!r.fault && !set_marks(&r));
 		if (r.fault) {
 			/* 5.5: a fault drops what the TLB has of the address. */
 			e->valid = false;
 			*error = r.error;
 			return false;
 		}
-		set_marks(&r);
 		*e = (struct tlb_entry) {
 			.valid = true,
 			.asid = vmcb->control.asid,
@@ -350,6 +357,11 @@ static void system_instruction(struct vmcb *vmcb)
 	leave(vmcb, codes[kind], kind == SOFT_INVLPG ? running->gva : EXITINFO_MOV_CR, 0);
 }
 
+static bool host_busy(struct umbra_vm *vm, unsigned long seq)
+{
+	return READ_ONCE(vm->notifier_count) || READ_ONCE(vm->notifier_seq) != seq;
+}
+
 static void enter(struct vmcb *vmcb)
 {
 	struct vmcb_control_area *control = &vmcb->control;
@@ -389,6 +401,12 @@ static void enter(struct vmcb *vmcb)
 		running->software = true;
 		return;
 	}
+	/* While the host changes memory a fault on it may have to be tried again and again. */
+	if (host_busy(running_vcpu->vm, running->seq)) {
+		running->seq = READ_ONCE(running_vcpu->vm->notifier_seq);
+		running->moved = true;
+		running->exits = 0;
+	}
 	if (++running->exits > EXITS_MAX) {
 		/* The last one is still there to be seen. */
 		running->broken = "no end of exits";
@@ -413,10 +431,17 @@ void __wrap_svm_enter(u64 vmcb_pa, u64 *gpr, u64 host_pa)
 	lockdep_hardirqs_on(_THIS_IP_);
 }
 
+bool soft_host_moved(struct umbra_vm *vm, const struct soft_op *op)
+{
+	return op->moved || host_busy(vm, op->seq);
+}
+
 int soft_run(struct umbra_vcpu *vcpu, struct soft_op *op, u64 code)
 {
 	int ret;
 
+	op->seq = READ_ONCE(vcpu->vm->notifier_seq);
+	op->moved = false;
 	op->faulted = false;
 	op->done = false;
 	op->software = false;

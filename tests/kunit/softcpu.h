@@ -34,7 +34,9 @@ enum soft_kind {
  * @software: ... by the module's executor, or by the handler of its exit
  * @outside: ... or is left to user space, as there is no memory
  * @hpa: READ, WRITE, EXEC, not in software: where it went
- * @exits: how often it had to leave the guest
+ * @exits: how often it had to leave the guest, since the host last changed memory
+ * @seq: vm->notifier_seq when @exits began
+ * @moved: the host has changed memory meanwhile
  * @broken: what the module did wrong, NULL: nothing
  */
 struct soft_op {
@@ -49,6 +51,8 @@ struct soft_op {
 	bool outside;
 	u64 hpa;
 	unsigned int exits;
+	unsigned long seq;
+	bool moved;
 	const char *broken;
 };
 
@@ -60,6 +64,12 @@ void soft_code(u8 *page, bool code64);
  * the address of the code for its privilege level. Returns 0, or what went wrong.
  */
 int soft_run(struct umbra_vcpu *vcpu, struct soft_op *op, u64 code);
+
+/*
+ * Has the host changed memory by itself, as khugepaged does, since an instruction began, or
+ * does it just now? What the instruction has found may then have been true before.
+ */
+bool soft_host_moved(struct umbra_vm *vm, const struct soft_op *op);
 
 /* Once. Returns 0 or -ENOMEM. */
 int soft_init(void);

@@ -70,9 +70,10 @@ static void random_guest(struct kunit *test)
 		KUNIT_FAIL(test, "after step %u: %s", i - 1, wrong);
 	if (g) {
 		kunit_info(test,
-			   "done %u, in software %u, faults %u, no memory %u, stale %u, marked %u",
+			   "done %u, in software %u, faults %u, no memory %u, stale %u, marked %u, moved %u",
 			   g->count[GUEST_DONE], g->count[GUEST_SOFTWARE], g->count[GUEST_FAULTED],
-			   g->count[GUEST_OUTSIDE], g->count[GUEST_STALE], g->count[GUEST_MARKED]);
+			   g->count[GUEST_OUTSIDE], g->count[GUEST_STALE], g->count[GUEST_MARKED],
+			   g->count[GUEST_MOVED]);
 		KUNIT_EXPECT_GT(test, g->count[GUEST_DONE], STEPS / 20);
 		if (kind->format != GUEST_NO_PAGING)
 			KUNIT_EXPECT_GT(test, g->count[GUEST_FAULTED], STEPS / 20);
