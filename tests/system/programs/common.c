@@ -123,6 +123,22 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
+/* Anonymous memory that large pages can be behind: it begins at a multiple of 2 MiB. */
+static uint8_t *map_aligned(size_t size)
+{
+	uint8_t *all = mmap(NULL, size + 2 * MIB, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *ram;
+
+	if (all == MAP_FAILED)
+		die("mmap of guest memory");
+	ram = (uint8_t *)(((uintptr_t)all + 2 * MIB - 1) & -(2 * MIB));
+	if (ram > all)
+		munmap(all, ram - all);
+	munmap(ram + size, all + 2 * MIB - ram);
+	return ram;
+}
+
 void vm_create(struct vm *vm, int paging, size_t size, unsigned int vcpus)
 {
 	struct umbra_create_vm create = { .paging = paging };
@@ -134,9 +150,7 @@ void vm_create(struct vm *vm, int paging, size_t size, unsigned int vcpus)
 	vm->fd = ioctl(dev, UMBRA_CREATE_VM, &create);
 	if (vm->fd < 0)
 		die("UMBRA_CREATE_VM");
-	vm->ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (vm->ram == MAP_FAILED)
-		die("mmap of guest memory");
+	vm->ram = map_aligned(size);
 	set_slot(vm->fd, 0, 0, size, vm->ram);
 	for (i = 0; i < ARRAY_SIZE(vm->vcpu); i++)
 		vm->vcpu[i].fd = -1;

@@ -26,6 +26,9 @@
 #define STACK(v)	(0x70000UL + ((v) + 1) * PAGE)
 #define DATA		(4 * MIB)			/* where it works; the code is told */
 #define PAGES		2048UL
+#define ALIASES		16UL			/* times that this can be mapped, one after another */
+#define ALIAS_SIZE	(16 * MIB)		/* MEMORY; together the 256 MiB that the code wraps at */
+#define ALIAS_PT	(1 * MIB)		/* their leaf tables */
 #define SWAPPED		512UL	/* pages that must have been swapped out */
 #define SECONDS		1.5	/* that something is done to a running guest */
 #define LIMIT		40	/* seconds that it may take to happen, or a guest to go through its pages */
@@ -46,13 +49,15 @@ struct control {
 	uint64_t bad_value;	/* 0x20 */
 	uint64_t bad_expected;	/* 0x28 */
 	uint64_t read_only;	/* 0x30: in: only look, do not write */
+	uint64_t stride;	/* 0x38: in: what lies between one round's addresses and the next's */
 };
 
 /*
  * RDI: struct control. RSI: the words expected. RBX: first word to work on, of
- * one page. A round counts each page's word up, having compared it; between
- * rounds it may have to wait, after which the TLB is flushed, as the tables may
- * have changed. Port 1 ends it when a word is not as it was left.
+ * one page. A round counts each page's word up, having compared it; the next one
+ * may see the same pages at other addresses. Between rounds it may have to wait,
+ * after which the TLB is flushed, as the tables may have changed. Port 1 ends it
+ * when a word is not as it was left.
  */
 asm(".pushsection .rodata\n"
     "guest_begin:\n"
@@ -71,6 +76,8 @@ asm(".pushsection .rodata\n"
     "	cmp $2048, %rcx\n"
     "	jb 1b\n"
     "	incq 0x10(%rdi)\n"
+    "	add 0x38(%rdi), %rbx\n"
+    "	and $0x0fffffff, %ebx\n"
     "	cmpq $0, (%rdi)\n"
     "	je guest_begin\n"
     "	movq $1, 8(%rdi)\n"
@@ -232,12 +239,47 @@ static bool host_agrees(uint64_t data)
 	return true;
 }
 
-static void start(void)
+static uint64_t *page_directory(void)
+{
+	return (uint64_t *)(vm.ram + LONG_CR3 + 2 * PAGE);
+}
+
+/* Maps the data many times, each time by tables of its own. */
+static void map_aliases(void)
+{
+	uint64_t *pt = (uint64_t *)(vm.ram + ALIAS_PT), *pd = page_directory();
+	unsigned int v;
+	size_t a, i;
+
+	for (a = 1; a < ALIASES; a++, pt += PAGES) {
+		for (i = 0; i < PAGES; i++)
+			pt[i] = (DATA + i * PAGE) | 7;
+		for (i = 0; i < PAGES / 512; i++)
+			pd[(a * ALIAS_SIZE + DATA) / (2 * MIB) + i] =
+				((uint8_t *)pt - vm.ram + i * PAGE) | 7;
+	}
+	for (v = 0; v < vcpus; v++)
+		control(v)->stride = ALIAS_SIZE;
+}
+
+/* Maps the data by large pages. */
+static void map_large(void)
+{
+	uint64_t *pd = page_directory();
+	size_t i;
+
+	for (i = DATA / (2 * MIB); i < DATA / (2 * MIB) + PAGES / 512; i++)
+		pd[i] = i * 2 * MIB | 0x87;
+}
+
+static void start(void (*map)(void))
 {
 	unsigned int v;
 
 	vm_create(&vm, paging, MEMORY, vcpus);
 	build_tables(vm.ram, MEMORY);
+	if (map)
+		map();
 	memcpy(vm.ram + CODE, guest_begin, guest_end - guest_begin);
 	quit = false;
 	for (v = 0; v < vcpus; v++) {
@@ -336,20 +378,37 @@ static bool swap_out(void)
 	return counter(VMSTAT, "pswpout") - before >= SWAPPED;
 }
 
+/* Free memory in single pages, for compaction to have a reason to move others. */
+static uint8_t *scatter_free_memory(size_t size)
+{
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	madvise(p, size, MADV_NOHUGEPAGE);
+	memset(p, 1, size);
+	for (i = 0; i < size; i += 2 * PAGE)
+		madvise(p + i, PAGE, MADV_DONTNEED);
+	return p;
+}
+
 static bool compact(void)
 {
-	unsigned long before = counter(VMSTAT, "pgmigrate_success");
-	double end = now() + SECONDS;
+	unsigned long before = counter(VMSTAT, "pgmigrate_success"), moved = 0;
+	double end = now() + SECONDS, limit = now() + LIMIT;
+	uint8_t *scattered = scatter_free_memory(4 * MEMORY);
 	int i;
 
-	/* Pages that are split and swapped lie scattered, which gives it work. */
-	for (i = 0; i < 4 || now() < end; i++) {
+	for (i = 0; i < 4 || now() < end || (moved <= 16 && now() < limit); i++) {
 		madvise(vm.ram + (i % 8) * 2 * MIB, 2 * MIB, MADV_PAGEOUT);
 		write_file("/proc/sys/vm/compact_memory", "1");
 		if (!wait_rounds(1))
-			return true;
+			break;
+		moved = counter(VMSTAT, "pgmigrate_success") - before;
 	}
-	return counter(VMSTAT, "pgmigrate_success") - before > 16;
+	munmap(scattered, 4 * MEMORY);
+	return moved > 16 || !alive();
 }
 
 static bool fork_monitor(void)
@@ -438,7 +497,7 @@ static void disturb(size_t i)
 	bool happened, ok;
 	unsigned int v;
 
-	start();
+	start(NULL);
 	ok = wait_rounds(2);
 	happened = ok && disturbances[i].happen();
 	ok = ok && wait_rounds(2) && pause_guest() && host_agrees(DATA);
@@ -478,45 +537,87 @@ static bool punch(void)
 	return true;
 }
 
-/* Other memory with other content at the same addresses, mapped over or moved there. */
+/* Other memory with other content at the same address, mapped over or moved there. */
+static void replace_page(size_t i, bool move)
+{
+	uint8_t *page = vm.ram + DATA + i * PAGE, *other;
+	unsigned int v;
+
+	if (move) {
+		other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		*(volatile uint64_t *)other = 1;
+		if (mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page) != page)
+			die("mremap");
+	} else {
+		if (munmap(page, PAGE))
+			die("munmap");
+		other = mmap(page, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		if (other != page)
+			die("mmap");
+	}
+	for (v = 0; v < vcpus; v++) {
+		uint64_t value = random64();
+
+		memcpy(page + word_offset(v), &value, 8);
+		expected(v)[i] = value;
+	}
+}
+
 static bool replace(void)
 {
-	unsigned int v, round;
+	unsigned int round;
 	size_t i;
 
 	for (round = 0; round < 10; round++) {
 		if (!pause_guest())
 			return false;
-		for (i = round; i < PAGES; i += 64) {
-			uint8_t *page = vm.ram + DATA + i * PAGE, *other;
-
-			if (round & 1) {
-				if (munmap(page, PAGE))
-					die("munmap");
-				other = mmap(page, PAGE, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-				if (other != page)
-					die("mmap");
-			} else {
-				other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-					     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-				*(volatile uint64_t *)other = 1;
-				if (mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-					   page) != page)
-					die("mremap");
-			}
-			for (v = 0; v < vcpus; v++) {
-				uint64_t value = random64();
-
-				memcpy(page + word_offset(v), &value, 8);
-				expected(v)[i] = value;
-			}
-		}
+		for (i = round; i < PAGES; i += 64)
+			replace_page(i, !(round & 1));
 		go_on();
 		if (!wait_rounds(2))
 			return false;
 	}
 	return true;
+}
+
+/* Every mapping of a page must have gone, however many there were. */
+static bool replace_aliases(void)
+{
+	unsigned int round;
+	size_t i;
+
+	for (round = 0; round < 2; round++) {
+		if (!wait_rounds(ALIASES) || !pause_guest())
+			return false;
+		for (i = round; i < PAGES; i += 16)
+			replace_page(i, round);
+		go_on();
+	}
+	return wait_rounds(ALIASES);
+}
+
+/* A page that was part of a large one. */
+static bool replace_large(void)
+{
+	uint8_t *p, *end = vm.ram + DATA + PAGES * PAGE;
+	unsigned int round, large = 0;
+
+	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	for (round = 0; round < 10; round++) {
+		for (p = vm.ram + DATA; p < end; p += 2 * MIB)
+			large += !madvise(p, 2 * MIB, MADV_HUGEPAGE) &&
+				 !madvise(p, 2 * MIB, MADV_COLLAPSE);
+		if (!wait_rounds(2) || !pause_guest())
+			return false;
+		replace_page((round * 301 + 7) % PAGES, round & 1);
+		go_on();
+		if (!wait_rounds(2))
+			return false;
+	}
+	if (!large)
+		printf("there were no large pages\n");
+	return large;
 }
 
 /* Pages of the same content become one; a write gives the guest a copy of its own. */
@@ -621,11 +722,14 @@ static const struct {
 	const char *name;
 	bool (*change)(void);
 	bool moved;		/* pages are no longer where the guest sees them */
+	void (*map)(void);	/* the data, in another way than by one table of small pages */
 } changes[] = {
 	{ "punch", punch },
 	{ "replace", replace },
+	{ "replace-aliases", replace_aliases, .map = map_aliases },
+	{ "replace-large", replace_large, .map = map_large },
 	{ "ksm", merge },
-	{ "replace-tables", replace_tables, true },
+	{ "replace-tables", replace_tables, .moved = true },
 	{ "swap-tables", swap_tables },
 };
 
@@ -634,7 +738,7 @@ static void change(size_t i)
 	unsigned int v;
 	bool ok;
 
-	start();
+	start(changes[i].map);
 	ok = wait_rounds(2) && changes[i].change() && pause_guest() &&
 	     (changes[i].moved || host_agrees(DATA));
 	for (v = 0; v < vcpus; v++)
