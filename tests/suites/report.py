@@ -24,10 +24,6 @@ class Report:
         """Tell whether the user asked for a test of this name."""
         return self._only in name
 
-    def by_name(self, name):
-        """Tell whether the user asked for it, and not just for everything."""
-        return bool(self._only) and self._only in name
-
     def _say(self, word, name, seconds, detail):
         took = f"  ({seconds:.1f} s)" if seconds is not None else ""
         print(f"{word} {name}{took}")

@@ -398,10 +398,10 @@ int vmx_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value)
 
 	if (field) {
 		*value = vmcs_read(field);
-	} else if (copy) {
-		*value = *copy;
 	} else if (i >= 0) {
 		*value = vmx->syscall_msrs[i];
+	} else if (copy) {
+		*value = *copy;
 	} else if (index == MSR_KERNEL_GS_BASE) {
 		preempt_disable();
 		/* The guest writes this one by itself. */
@@ -413,6 +413,21 @@ int vmx_get_msr(struct umbra_vcpu *vcpu, u32 index, u64 *value)
 		return 1;
 	}
 	return 0;
+}
+
+/* One that is in the CPU while the vCPU is: @i is its place among the syscall MSRs, or -1. */
+static void set_switched_msr(struct vmx_vcpu *vmx, u32 index, int i, u64 value)
+{
+	preempt_disable();
+	if (i >= 0) {
+		vmx->syscall_msrs[i] = value;
+		__assign_bit(i, &vmx->syscall_differ, value != vmx_host_syscall_msrs[i]);
+	} else {
+		vmx->kernel_gs_base = value;
+	}
+	if (vmx->switched)
+		wrmsrl(index, value);
+	preempt_enable();
 }
 
 /**
@@ -430,26 +445,14 @@ int vmx_set_msr(struct umbra_vcpu *vcpu, u32 index, u64 value)
 	u64 *copy = msr_copy(vmx, index);
 	int i = syscall_msr(index);
 
-	if (field) {
+	if (field)
 		vmcs_write(field, value);
-		return 0;
-	}
-	if (copy) {
+	else if (i >= 0 || index == MSR_KERNEL_GS_BASE)
+		set_switched_msr(vmx, index, i, value);
+	else if (copy)
 		*copy = value;
-		return 0;
-	}
-	if (i < 0 && index != MSR_KERNEL_GS_BASE)
+	else
 		return 1;
-	preempt_disable();
-	if (i >= 0) {
-		vmx->syscall_msrs[i] = value;
-		__assign_bit(i, &vmx->syscall_differ, value != vmx_host_syscall_msrs[i]);
-	} else {
-		vmx->kernel_gs_base = value;
-	}
-	if (vmx->switched)
-		wrmsrl(index, value);
-	preempt_enable();
 	return 0;
 }
 
