@@ -24,6 +24,7 @@
 /* Guests' memory: arenas at fixed addresses, so that what is there can be replaced. */
 #define ARENAS		4
 #define ARENA_SIZE	(4 * MIB)
+#define HUGE_SIZE	(2 * MIB)
 #define ARENA(i)	((uint8_t *)0x100000000000UL + (i) * 4 * ARENA_SIZE)
 
 /* A descriptor that any thread may replace or close while others use it. */

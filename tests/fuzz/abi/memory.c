@@ -36,6 +36,23 @@ static uint8_t *somewhere(size_t *size)
 	return ARENA(below(ARENAS)) + page * PAGE;
 }
 
+/*
+ * A mapping that may be of huge pages, in pieces that do not cross from one to the next, of
+ * which Linux can take away the whole only: when 6.1 splits a mapping of huge pages it warns
+ * of a lock of its own (hugetlb_split()).
+ */
+static void map_pieces(uint8_t *at, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	size_t piece;
+
+	for (; size; at += piece, size -= piece, offset += piece) {
+		piece = HUGE_SIZE - (uintptr_t)at % HUGE_SIZE;
+		if (piece > size)
+			piece = size;
+		mmap(at, piece, prot, flags, fd, fd < 0 ? 0 : offset);
+	}
+}
+
 static void map(uint8_t *at, size_t size)
 {
 	static const int prots[] = { PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ,
@@ -57,15 +74,16 @@ static void map(uint8_t *at, size_t size)
 	case 4:
 	case 5:
 		o = &files[below(FILES)];
-		mmap(at, size, prot, (one_in(2) ? MAP_SHARED : MAP_PRIVATE) | fixed, o->fd,
-		     one_in(2) ? 0 : below(64) * PAGE);
+		map_pieces(at, size, prot, (one_in(2) ? MAP_SHARED : MAP_PRIVATE) | fixed, o->fd,
+			   one_in(2) ? 0 : below(64) * PAGE);
 		break;
 	case 6:
 		/* The run area of a vCPU as a guest's memory. */
 		mmap(at, UMBRA_RUN_SIZE, prot, MAP_SHARED | fixed, vcpus[below(VCPUS)].fd, 0);
 		break;
 	default:
-		mmap(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | fixed, -1, 0);
+		map_pieces(at, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | fixed, -1,
+			   0);
 	}
 }
 

@@ -27,7 +27,11 @@ static void put_fd(struct object *o, int fd)
 static void new_vm(void)
 {
 	struct umbra_create_vm create = { .paging = below(2) };
-	struct umbra_memory memory = { .size = ARENA_SIZE, .uaddr = (uintptr_t)ARENA(0) };
+	struct umbra_memory memory = {
+		.flags = one_in(3) ? UMBRA_MEM_LOG_DIRTY : 0,
+		.size = ARENA_SIZE,
+		.uaddr = (uintptr_t)ARENA(0),
+	};
 	int fd;
 
 	if (one_in(32))
