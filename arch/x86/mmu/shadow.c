@@ -621,29 +621,30 @@ static int shadow_fault(struct umbra_vcpu *vcpu, u64 gva, u32 error_code)
 }
 
 /*
- * The level 1 page for an address, if the tables lead there. Else NULL, and
- * where they end with an entry of the guest's that is not present: *absent.
+ * The page that stands for the table in which the guest has the leaf for an
+ * address, at *index, if the tables lead there and the leaf is one of 4 KiB or 2 MiB.
+ * Else NULL, and where they end with an entry of the guest's that is not present: *absent.
  */
-static struct umbra_mmu_page *fast_descend(struct umbra_vcpu *vcpu, u64 gva, bool *absent)
+static struct umbra_mmu_page *fast_descend(struct umbra_vcpu *vcpu, u64 gva, unsigned int *index,
+					   bool *absent)
 {
 	struct umbra_mmu_page *page = umbra_root_page(vcpu->arch.mmu.root, gva);
-	unsigned int index;
-	u64 entry;
+	u64 entry, guest;
 	int level;
 
 	while (page && page->mem) {
 		level = page->role.level;
 		page->writes = 0;
+		*index = umbra_own_index(level, gva);
 		if (level == 1)
 			return page;
-		index = umbra_own_index(level, gva);
-		entry = page->table[index];
-		if (!(entry & _PAGE_PRESENT)) {
-			*absent = !(READ_ONCE(page->mem[index]) & _PAGE_PRESENT);
-			return NULL;
+		entry = page->table[*index];
+		if (!(entry & _PAGE_PRESENT) || entry & _PAGE_PSE) {
+			guest = READ_ONCE(page->mem[*index]);
+			*absent = !(guest & _PAGE_PRESENT);
+			return level == 2 && !*absent &&
+			       umbra_is_leaf(&vcpu->arch.mmu.paging, level, guest) ? page : NULL;
 		}
-		if (entry & _PAGE_PSE)
-			return NULL;
 		page = umbra_entry_child(entry);
 	}
 	return NULL;
@@ -687,6 +688,23 @@ static bool fast_host(struct umbra_vcpu *vcpu, struct fault *fault)
 	}
 }
 
+/* The same for 2 MiB, if neither the host nor a shadowed table has them in pieces. */
+static noinline bool fast_host_large(struct umbra_vcpu *vcpu, struct fault *fault)
+{
+	bool writable = fault->acc & UMBRA_ACC_WRITE, large;
+	struct umbra_host_page *hp = &fault->host;
+
+	if (!READ_ONCE(shadow_large) || umbra_slot_max_level(fault->slot, fault->gfn) < 2)
+		return false;
+	if (!umbra_host_get_fast(vcpu, fault->slot, fault->gfn, writable, hp) &&
+	    (!writable || fault->write ||
+	     !umbra_host_get_fast(vcpu, fault->slot, fault->gfn, false, hp)))
+		return false;
+	large = PageCompound(hp->page) && umbra_host_level(vcpu->vm, hp->hva) > 1;
+	put_page(hp->page);
+	return large;
+}
+
 static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, u32 *error)
 {
 	const struct umbra_paging *paging = &vcpu->arch.mmu.paging;
@@ -703,18 +721,19 @@ static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, 
 	struct fault fault;
 	unsigned int index;
 	u64 guest;
+	int level;
 
 	*error = access & (X86_PF_WRITE | X86_PF_USER);
 	if (access & X86_PF_INSTR && paging->flags & (UMBRA_PAGING_NX | UMBRA_PAGING_SMEP))
 		*error |= X86_PF_INSTR;
-	page = fast_descend(vcpu, gva, &absent);
+	page = fast_descend(vcpu, gva, &index, &absent);
 	if (!page)
 		return absent ? UMBRA_FAST_FAULT : UMBRA_FAST_NO;
-	index = umbra_own_index(1, gva);
 	guest = READ_ONCE(page->mem[index]);
 	if (!(guest & f->present))
 		return UMBRA_FAST_FAULT;
-	if (unlikely(umbra_reserved_bits(paging, 1, guest, true))) {
+	level = page->role.level;
+	if (unlikely(umbra_reserved_bits(paging, level, guest, true))) {
 		*error |= X86_PF_PROT | X86_PF_RSVD;
 		return UMBRA_FAST_FAULT;
 	}
@@ -725,21 +744,22 @@ static enum umbra_fast fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 access, 
 		return UMBRA_FAST_FAULT;
 
 	fault.gva = gva;
-	fault.gfn = umbra_leaf_address(f, 1, guest) >> PAGE_SHIFT;
+	fault.gfn = (umbra_leaf_address(f, level, guest) >> PAGE_SHIFT) |
+		    (gva >> PAGE_SHIFT & (umbra_level_pages(level) - 1));
 	fault.write = access & X86_PF_WRITE;
 	fault.slot = umbra_vcpu_slot(vcpu, fault.gfn);
 	if (!fault.slot || fault.slot->flags & UMBRA_MEM_READONLY)
 		return UMBRA_FAST_NO;
 	if (!fast_mark(vcpu, page, index, f->accessed | (fault.write ? f->dirty : 0), &guest))
 		return UMBRA_FAST_DONE;
-	fault.walk.entry[1] = guest;
+	fault.walk.entry[level] = guest;
 	/* The first write must fault, so that the guest sees the bit set. */
 	if (!(guest & f->dirty))
 		fault.acc &= ~UMBRA_ACC_WRITE;
-	if (!fast_host(vcpu, &fault) ||
+	if (!(level == 1 ? fast_host(vcpu, &fault) : fast_host_large(vcpu, &fault)) ||
 	    map_leaf(vcpu, page, index, &fault) != MAP_DONE)
 		return UMBRA_FAST_NO;
-	if (READ_ONCE(shadow_prefetch))
+	if (level == 1 && READ_ONCE(shadow_prefetch))
 		umbra_shadow_prefetch(vcpu, page, index & ~(PREFETCH - 1), PREFETCH);
 	return UMBRA_FAST_DONE;
 }
