@@ -23,7 +23,7 @@ NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCA
 KERNEL = ("kmod", "arch", "tests/kunit")
 # Makes Documentation/sensitive-instructions.rst.
 SENSITIVE = REPO / "tests/guests/sensitive/generate"
-USERLAND = ("userland", "uapi", "tests/guests/linux", "tests/host")
+USERLAND = ("userland", "uapi", "tests/bench", "tests/fuzz", "tests/guests/linux", "tests/host")
 
 
 def tracked(*patterns):

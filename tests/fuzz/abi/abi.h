@@ -35,11 +35,11 @@ struct object {
 
 /* What the calling thread is about, for the one that watches. */
 struct worker {
+	const char *_Atomic doing;
 	pthread_t thread;
 	uint64_t seed;
 	_Atomic int tid;
 	_Atomic uint64_t beats;
-	const char *_Atomic doing;
 };
 
 extern struct object vms[VMS], vcpus[VCPUS], files[FILES];

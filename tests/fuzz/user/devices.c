@@ -75,14 +75,7 @@ static void advance(uint64_t ns, unsigned int most)
 	clock_now = until;
 }
 
-/* Wrapped by the linker. */
-struct timer_host *__wrap_loop_timers(struct loop *loop);
-struct serial_line __wrap_console_line(struct console *console);
-int __wrap_umbra_vcpu_set_pin(struct umbra_vcpu *vcpu, unsigned int pin, bool level);
-int __wrap_umbra_vm_send_msi(struct umbra_vm *vm, uint64_t address, uint32_t data);
-void __wrap_machine_end(struct machine *m, enum machine_end end, uint32_t detail,
-			const char *fmt, ...);
-
+/* Wrapped by the linker, as all __wrap_*() are. */
 struct timer_host *__wrap_loop_timers(struct loop *loop)
 {
 	(void)loop;
