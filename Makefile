@@ -23,13 +23,14 @@ help:
 	@echo '                     HOST=this: on this machine)'
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
-	@echo 'make check           every test there is'
+	@echo 'make check           all tests but check-debug, check-fuzz, fuzz and coverage'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-fuzz, check-system'
 	@echo '                     a part'
 	@echo 'make kunit           tests of the module inside a kernel (KERNEL=6.1|6.12; default: both)'
 	@echo 'make check-debug     all system tests on kernels with KASAN, lockdep and the like'
 	@echo 'make fuzz            all fuzzers (TIME= in seconds, of all; FUZZ=abi|guest|decoder|... for one;'
 	@echo '                     SEED= as an earlier run printed it)'
+	@echo 'make coverage        which lines the tests run, in per cent by file'
 	@echo 'make lint            the same as check-lint'
 	@echo 'make docs            the documentation as HTML'
 	@echo 'make install         umbra.ko, vmctl and manual pages (PREFIX=, DESTDIR=)'
@@ -79,6 +80,10 @@ kunit:
 	@scripts/deps build host
 	@tests/check kunit $(if $(filter command environment,$(origin KERNEL)),-k 'kunit $(KERNEL) ')
 
+coverage:
+	@scripts/deps
+	@tests/check coverage
+
 docs:
 	@scripts/deps docs
 	sphinx-build -q -b html -d .cache/docs/doctrees Documentation .cache/docs/html
@@ -103,5 +108,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
-	check-lint check-host check-bench check-debug check-fuzz check-system lint kunit fuzz docs \
+	check-lint check-host check-bench check-debug check-fuzz check-system lint kunit fuzz coverage docs \
 	install clean distclean

@@ -92,6 +92,13 @@ def _manual_pages(report):
                        ["groff", "-man", "-t", "-ww", "-z", "-Kutf8", page], _silent, cwd=REPO)
 
 
+def _documentation(report):
+    """The documentation is of one piece: no broken table or reference."""
+    out = cache.ROOT / "docs" / "lint"
+    report.command("lint sphinx", ["sphinx-build", "-q", "-E", "-W", "--keep-going", "-b", "html",
+                                   "-d", out / "doctrees", REPO / "Documentation", out / "html"], _silent)
+
+
 def _generated(report):
     """Compare pages of the documentation with what they are made from."""
     name = "lint sensitive-instructions.rst"
@@ -126,6 +133,7 @@ def run(report):
     except HostError as error:
         report.failed("lint", str(error))
     _manual_pages(report)
+    _documentation(report)
     _generated(report)
     report.command("lint shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR", *_scripts()], _silent, cwd=REPO)
     programs = ["tests/check", "tests/host/run", "tests/host/demo", "tests/host/testhost", "tests/suites",

@@ -239,8 +239,8 @@ def all_tests():
             for test in _parse(path)]
 
 
-def build_programs(report):
-    """Build what the tests need beside them."""
+def build_programs(report, kernel_headers=None):
+    """Build what the tests need beside them, for Debian's kernels or others, by their release."""
     for what, directory in (("bare-metal guests", BARE), ("nanobench", NANOBENCH),
                             ("programs of system tests", PROGRAMS)):
         with cache.lock(what.replace(" ", "-")):
@@ -250,10 +250,11 @@ def build_programs(report):
         if done.returncode:
             report.failed(f"build {what}", done.stdout)
     PLANT.mkdir(exist_ok=True)
-    for version in kernels.VERSIONS:
-        release, kdir = kernels.headers(version)
+    if kernel_headers is None:
+        kernel_headers = {headers[0]: headers for headers in map(kernels.headers, kernels.VERSIONS)}
+    for release, headers in kernel_headers.items():
         try:
-            shutil.copy(sources.plant(release, kdir), PLANT / f"plant-{release}.ko")
+            shutil.copy(sources.plant(*headers), PLANT / f"plant-{release}.ko")
         except cache.HostError as error:
             report.failed(f"build plant.ko for {release}", str(error))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels of our own, with every check that Linux has of itself.
+"""Kernels of our own: with every check that Linux has of itself, or with gcov.
 
 Built from Debian's source package, small, in about six minutes, once.
 """
@@ -13,7 +13,9 @@ from .cache import HostError, say
 from .kernels import Kernel
 
 CONFIGS = Path(__file__).resolve().parents[1] / "debug"
-FRAGMENTS = ("base.config", "checks.config")
+# By what such a kernel is for.
+FRAGMENTS = {"debug": ("base.config", "checks.config"),
+             "coverage": ("base.config", "coverage.config")}
 
 
 def source(version):
@@ -49,16 +51,16 @@ def _make(tree, out, *args):
                                "KBUILD_BUILD_HOST=umbra", *_EARLY, *args],
                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
     if done.returncode:
-        raise HostError(f"the debug kernel does not build; see {out}/build.log")
+        raise HostError(f"the kernel does not build; see {out}/build.log")
 
 
-def _configure(tree, out):
+def _configure(tree, out, purpose):
     """Make the configuration; every option asked for must have come true.
 
     One that no Kconfig of this version knows is another version's.
     """
     _make(tree, out, "tinyconfig")
-    fragments = [CONFIGS / name for name in FRAGMENTS]
+    fragments = [CONFIGS / name for name in FRAGMENTS[purpose]]
     subprocess.run([tree / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config",
                     *fragments], check=True, cwd=tree, stdout=subprocess.DEVNULL)
     _make(tree, out, "olddefconfig")
@@ -75,21 +77,21 @@ def _configure(tree, out):
                 raise HostError(f"{fragment.name}: {line} does not come true in this kernel")
 
 
-def build_tree(version):
+def build_tree(version, purpose):
     """Return the tree to build modules in, with the kernel, built if need be.
 
     It stays where it was built, as kernel trees hold their own paths.
     """
     tree = source(version)
-    key = cache.digest(str(tree), *(CONFIGS / name for name in FRAGMENTS))
-    out = cache.ROOT / "debug-kernel" / f"{version}-{key}"
+    key = cache.digest(str(tree), *(CONFIGS / name for name in FRAGMENTS[purpose]))
+    out = cache.ROOT / f"{purpose}-kernel" / f"{version}-{key}"
     complete = out / "complete"
     if not complete.exists():
-        with cache.lock(f"debug-kernel-{version}"):
+        with cache.lock(f"{purpose}-kernel-{version}"):
             if not complete.exists():
                 out.mkdir(parents=True, exist_ok=True)
-                say(f"building a debug kernel {version}; this takes several minutes, once")
-                _configure(tree, out)
+                say(f"building a {purpose} kernel {version}; this takes several minutes, once")
+                _configure(tree, out, purpose)
                 _make(tree, out, "-j2", "vmlinux", "modules_prepare")
                 # No module of Linux' own is built, so vmlinux exports all there is.
                 (out / "Module.symvers").write_bytes((out / "vmlinux.symvers").read_bytes())
@@ -97,14 +99,15 @@ def build_tree(version):
     return out
 
 
-def headers(version):
+def headers(version, purpose="debug"):
     """Return (release, build directory) to build modules against."""
-    out = build_tree(version)
+    out = build_tree(version, purpose)
     release = (out / "include/config/kernel.release").read_text(encoding="ascii").strip()
-    return f"{release}-debug", out
+    return f"{release}-{purpose}", out
 
 
-def kernel(version):
-    """Return the debug kernel to boot."""
-    release, out = headers(version)
-    return Kernel(release.removesuffix("-debug"), out / "vmlinux", out / "vmlinux", out / "no-modules")
+def kernel(version, purpose="debug"):
+    """Return the kernel to boot."""
+    release, out = headers(version, purpose)
+    return Kernel(release.removesuffix(f"-{purpose}"), out / "vmlinux", out / "vmlinux",
+                  out / "no-modules")

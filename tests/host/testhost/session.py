@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import select
 import shutil
@@ -223,8 +224,10 @@ class Session:
 
 def _prepare(options, directory):
     """Build what is missing; return the Machine to start."""
-    if options.debug:
-        kernel, headers = debugkernel.kernel(options.kernel), debugkernel.headers
+    purpose = "debug" if options.debug else "coverage" if options.coverage else None
+    if purpose:
+        kernel = debugkernel.kernel(options.kernel, purpose)
+        headers = functools.partial(debugkernel.headers, purpose=purpose)
     else:
         kernel, headers = kernels.host_kernel(options.kernel), kernels.headers
     archives = [image.root(kernel), image.guests()]
@@ -241,7 +244,7 @@ def _prepare(options, directory):
                            module, options.module_param)
     directory = Path(directory)
     return processors.Machine(
-        kernel=kernel, debug=options.debug, initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
+        kernel=kernel, debug=bool(purpose), initrd=initrd, memory=options.memory, smp=options.smp, count=options.count,
         parallel=options.parallel,
         append=" ".join([APPEND, *options.append]), cpu_model=options.cpu_model,
         log=directory / "log", errors=Path(options.emulator_log or directory / "errors").absolute(),

@@ -19,6 +19,9 @@ KUNIT = (*MODULE, "tests/kunit", "tests/unit/mmu")
 USERLAND = ("userland", "uapi", "arch")
 KVMRUN = "tests/bench/kvmrun"
 PLANT = "tests/system/plant"
+# Counters in a file that is mapped all the time: a program that is killed has counted, too.
+CLANG_COVERAGE = ("clang", "-fprofile-instr-generate", "-fcoverage-mapping",
+                  "-mllvm", "-runtime-counter-relocation")
 _SKIPPED = (".o", ".ko", ".cmd", ".mod", ".a", ".d", ".pyc", ".s", ".symvers", ".order", "~", ".swp")
 
 
@@ -94,6 +97,27 @@ def module(release, kdir):
         subprocess.run(["objcopy", "--strip-debug", work / "umbra.ko", into / "umbra.ko"], check=True)
 
     return cache.entry(f"module-{release}", _key(sources, str(kdir)), build) / "umbra.ko"
+
+
+def module_for_coverage(release, kdir, tests=False):
+    """Return (umbra.ko or umbra_kunit.ko, where it was built), with counters for gcov.
+
+    It is not kept: gcov wants what the compiler wrote beside the objects.
+    """
+    name, parts, more = (("umbra_kunit", KUNIT, ["UMBRA_KUNIT=y"]) if tests else
+                         ("umbra", MODULE, []))
+    work = cache.ROOT / "work" / f"{name}-{release}"
+    sync(snapshot(parts), work)
+    make(work, f"{name}.ko with counters", "-C", kdir, f"M={work}", "GCOV_PROFILE=y", *more, "modules")
+    return work / f"{name}.ko", work
+
+
+def vmctl_for_coverage():
+    """Return vmctl with clang's counters, built anew."""
+    work = cache.ROOT / "work" / "userland-coverage"
+    sync(snapshot(USERLAND), work)
+    make(work / "userland", "vmctl with counters", f"CC={' '.join(CLANG_COVERAGE)}")
+    return work / "userland/vmctl/vmctl"
 
 
 def kunit(release, kdir):
