@@ -132,6 +132,8 @@ static __always_inline void write_syscall_msrs(unsigned long which, const u64 *v
 /* Once after each load: the part of the state that an exit does not switch. */
 static void switch_to_guest(struct vmx_vcpu *vmx)
 {
+	unsigned long fs_base;
+
 	/* The task's, as they would be saved if it was switched away from. */
 	current_save_fsgs();
 	vmx->host_fs = current->thread.fsindex;
@@ -140,9 +142,15 @@ static void switch_to_guest(struct vmx_vcpu *vmx)
 	savesegment(ds, vmx->host_ds);
 	savesegment(es, vmx->host_es);
 	vmx->host_ldt = read_ldt();
-	if (vmx->host_fs_base != current->thread.fsbase) {
-		vmx->host_fs_base = current->thread.fsbase;
-		vmcs_write(HOST_FS_BASE, vmx->host_fs_base);
+	fs_base = current->thread.fsbase;
+	/* Without FSGSBASE the kernel does not save what a selector's descriptor says. */
+	if (unlikely(vmx->host_gs))
+		vmx->host_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	if (unlikely(vmx->host_fs))
+		fs_base = __rdmsr(MSR_FS_BASE);
+	if (vmx->host_fs_base != fs_base) {
+		vmx->host_fs_base = fs_base;
+		vmcs_write(HOST_FS_BASE, fs_base);
 	}
 
 	native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
