@@ -24,6 +24,7 @@ class Choice:
     rows: tuple     # empty: all
     exits: bool     # count those of the tests, too
     at_once: int    # so many hosts
+    kvm_exits: bool = True  # if any are counted, those under KVM, too
 
 
 def revision():
@@ -130,7 +131,9 @@ def measure(host, choice, progress):
     iterations = {test: jobs.COUNTED * listing[test][1] for test in tests} if choice.exits else {}
     cells, environments = {}, {}
     with ThreadPoolExecutor(min(choice.at_once, host.at_once)) as pool:
-        running = {column.name: pool.submit(_column, host, column, tests, workloads, iterations, progress)
+        running = {column.name: pool.submit(_column, host, column, tests, workloads,
+                                            iterations if choice.kvm_exits or column.hypervisor != "kvm" else {},
+                                            progress)
                    for column in wanted if column.hypervisor}
         if columns.NATIVE in wanted:
             running[columns.NATIVE.name] = pool.submit(lambda: (_native(host, tests, workloads), {}))
