@@ -23,7 +23,7 @@ help:
 	@echo '                     HOST=this: on this machine)'
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
-	@echo 'make check           all tests but check-debug, check-fuzz, fuzz and coverage'
+	@echo 'make check           all tests but check-debug, fuzz and coverage'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-fuzz, check-system'
 	@echo '                     a part'
 	@echo 'make kunit           tests of the module inside a kernel (KERNEL=6.1|6.12; default: both)'
