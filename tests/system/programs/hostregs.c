@@ -387,10 +387,10 @@ static uint64_t run_with_fs(const struct vcpu *vcpu, uint64_t *selector)
 }
 
 /* Exits to user space, of which the thread that runs the guest sees all. */
-static bool test_exits(void)
+static bool test_exits(const struct registers *before)
 {
 	const struct vcpu *vcpu = &vm.vcpu[0];
-	struct registers before, after;
+	struct registers after;
 	unsigned int i;
 	uint64_t fs;
 	bool ok;
@@ -399,7 +399,6 @@ static bool test_exits(void)
 	set_up(true);
 	ok = !differs("data by FS", *gs_data, run_with_fs(vcpu, &fs)) & !differs("FS", LDT_GS, fs);
 	fd = watch();
-	look(&before);
 	for (i = 0; i < EXITS && ok; i++) {
 		int ret = run(vcpu);
 
@@ -410,22 +409,21 @@ static bool test_exits(void)
 		}
 		watched = i;
 		look(&after);
-		ok = same(&before, &after) && !differs("hits of a breakpoint", i + 1, hits(fd));
+		ok = same(before, &after) && !differs("hits of a breakpoint", i + 1, hits(fd));
 	}
 	close(fd);
 	return ok;
 }
 
 /* A guest that does not exit, while another thread wants the same CPU. */
-static bool test_preemption(void)
+static bool test_preemption(const struct registers *before)
 {
 	static const struct itimerval often = { { 0, 50000 }, { 0, 50000 } }, never;
-	struct registers before, after;
+	struct registers after;
 	pthread_t thread;
 	bool ok;
 
 	set_up(false);
-	look(&before);
 	if (pthread_create(&thread, NULL, neighbour, &ok))
 		die("pthread_create");
 	setitimer(ITIMER_REAL, &often, NULL);
@@ -436,12 +434,13 @@ static bool test_preemption(void)
 	setitimer(ITIMER_REAL, &never, NULL);
 	look(&after);
 	pthread_join(thread, NULL);
-	return same(&before, &after) && ok;
+	return same(before, &after) && ok;
 }
 
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
+	struct registers before;
 	cpu_set_t cpu;
 
 	if (argc != 2) {
@@ -457,8 +456,9 @@ int main(int argc, char **argv)
 	open_device();
 	vm_create(&vm, paging_from(argv[1]), MEMORY, 1);
 	own_registers();
-	check(test_exits(), "registers after exits to user space");
-	check(test_preemption(), "registers after preemption");
+	look(&before);
+	check(test_exits(&before), "registers after exits to user space");
+	check(test_preemption(&before), "registers after preemption");
 	vm_destroy(&vm);
 	return finish();
 }
