@@ -8,6 +8,7 @@
 # also: --cpu svm-bochs GUEST=6.1 CPUS=1
 # also: --cpu svm-bochs-nonpt PAGING=shadow GUEST=6.1 CPUS=1
 # also: --cpu vmx PAGING=nested CPUS=1
+# also: --cpu vmx PAGING=shadow GUEST=6.1 CPUS=1
 # also: --cpu vmx-noug PAGING=nested GUEST=6.1 CPUS=1
 # also: --cpu vmx-noept PAGING=shadow GUEST=6.1 CPUS=1,2
 . ./lib.sh
