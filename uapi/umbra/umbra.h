@@ -66,6 +66,7 @@ enum umbra_cap_nr {
 	UMBRA_CAP_DEADLINE_TIMER = 12,	/* the CPU ends a guest's turn at its TSC deadline */
 	UMBRA_CAP_DIRTY_LOGGING = 13,	/* the CPU itself notes pages for dirty logs */
 	UMBRA_CAP_APIC_ACCESS = 14,	/* the CPU deals with accesses to the APIC in memory */
+	UMBRA_CAP_REAL_MODE = 15,	/* with nested paging real mode needs no software */
 	UMBRA_CAP_COUNT
 };
 

@@ -128,6 +128,7 @@ static const struct cap_name cap_names[] = {
 	{ UMBRA_CAP_DECODE_ASSISTS, "decode assists", false },
 	{ UMBRA_CAP_FLUSH_BY_ASID, "flush by ASID", false },
 	{ UMBRA_CAP_ASIDS, "ASIDs", true },
+	{ UMBRA_CAP_REAL_MODE, "real mode", false },
 	{ UMBRA_CAP_LA57, "5-level paging", false },
 	{ UMBRA_CAP_XSAVE, "XSAVE", true },
 	{ UMBRA_CAP_TPR_SHADOW, "TPR shadow", false },

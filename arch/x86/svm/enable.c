@@ -121,6 +121,10 @@ u64 svm_cap(u32 cap, char *reason)
 	case UMBRA_CAP_ASIDS:
 		value = svm_caps.asids;
 		break;
+	case UMBRA_CAP_REAL_MODE:
+		/* In shadow mode, too: paged real mode (15.19). */
+		value = 1;
+		break;
 	case UMBRA_CAP_TPR_SHADOW:
 		/* V_TPR (15.21.2). CR8 is intercepted only while it is not zero. */
 		value = 1;

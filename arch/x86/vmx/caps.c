@@ -409,6 +409,8 @@ static const struct {
 	  "a timer of the host's is used" },
 	{ UMBRA_CAP_DIRTY_LOGGING, &vmx_caps.pml, &pml, "pml",
 	  "the first write to each page faults" },
+	{ UMBRA_CAP_REAL_MODE, &vmx_caps.unrestricted, &unrestricted, "unrestricted",
+	  "real mode runs as virtual-8086 mode, and in part in software" },
 };
 
 static u64 cap_feature(u32 cap, char *reason)
@@ -426,7 +428,7 @@ static u64 cap_feature(u32 cap, char *reason)
 			 features[i].parameter, features[i].without);
 		return 0;
 	}
-	if (cap == UMBRA_CAP_APIC_ACCESS && !vmx_caps.ept)
+	if ((cap == UMBRA_CAP_APIC_ACCESS || cap == UMBRA_CAP_REAL_MODE) && !vmx_caps.ept)
 		why = "it needs EPT";
 	else if (cap == UMBRA_CAP_DEADLINE_TIMER && timer_is_wrong())
 		why = "that of this CPU does not keep time";
