@@ -485,6 +485,49 @@ static bool host_step(struct guest *g)
 	}
 }
 
+/*
+ * As kernels find out which pages are in use: bits of a leaf are cleared, what TLBs
+ * hold is flushed, and the next access must set the bits again, or fault.
+ */
+static bool age_page(struct guest *g, unsigned int vcpu, struct soft_op op)
+{
+	struct soft_op store = { .kind = SOFT_WRITE }, flush = { .kind = SOFT_INVLPG };
+	struct search live = { .g = g, .live = true };
+	struct model_result r;
+	u64 leaf;
+
+	op.kind = SOFT_WRITE;
+	if (entry_size(g) == 4)
+		op.value = (u32)op.value;
+	if (!guest_run(g, vcpu, &op))
+		return false;
+	translate(g, vcpu, &op, &live, &r);
+	if (r.fault || !r.marks)
+		return true;
+
+	leaf = r.mark[r.marks - 1].gpa;
+	store.gva = guest_linear(g, leaf >> PAGE_SHIFT, leaf & ~PAGE_MASK);
+	store.value = read_word(g, leaf & ~7ULL) >> (leaf & 4) * 8;
+	store.value &= one_in(4) ? ~(A | D) : one_in(4) ? ~RW : ~D;
+	if (!(g->efer & EFER_LMA))
+		store.value = (u32)store.value;
+	if (!guest_run(g, vcpu, &store))
+		return false;
+
+	flush.gva = op.gva;
+	if (one_in(2)) {
+		flush.kind = SOFT_MOV_CR3;
+		flush.value = g->vcpu[vcpu].cr3;
+	}
+	if (!guest_run(g, vcpu, &flush))
+		return false;
+	op = (struct soft_op) {
+		.kind = one_in(4) ? SOFT_READ : SOFT_WRITE, .user = op.user, .gva = op.gva,
+		.value = op.value ^ 8,
+	};
+	return guest_run(g, vcpu, &op);
+}
+
 bool guest_step(struct guest *g)
 {
 	unsigned int vcpu = random_below(GUEST_VCPUS);
@@ -506,7 +549,7 @@ bool guest_step(struct guest *g)
 		return true;
 	}
 	op.value = random64() & 0xffffffff00000ff8;
-	switch (random_below(24)) {
+	switch (random_below(25)) {
 	case 0 ... 5:
 		op.kind = SOFT_READ;
 		break;
@@ -534,6 +577,8 @@ bool guest_step(struct guest *g)
 		op.user = false;
 		op.value = v->cr0 ^ (one_in(4) ? X86_CR0_WP : 0);
 		break;
+	case 23:
+		return g->format == GUEST_NO_PAGING || age_page(g, vcpu, op);
 	default:
 		return host_step(g);
 	}
