@@ -19,7 +19,7 @@ from pathlib import Path
 from testhost import cache, debugkernel, sources
 from testhost.cache import HostError
 
-from . import kunit, system, unit
+from . import kunit, pool, system, unit
 
 VERSION = "6.1"
 # How the names of tests begin, by the options of their host: all that tells one path of the
@@ -150,7 +150,7 @@ def _system_tests(report, lines, directory):
     vmctl = sources.vmctl_for_coverage()
     system.build_programs(report, {debugkernel.kernel(VERSION, "coverage").release: (release, kdir)})
     boots = _boots(report, module, vmctl, directory)
-    system.run_boots(boots)
+    pool.run(boots, "system tests")
     raw = directory / "vmctl"
     for number, boot in enumerate(boots):
         _take_gcov(lines, boot.archive, work)

@@ -8,11 +8,10 @@ the tests have ended the module is unloaded and kmemleak scans for what it left.
 
 import dataclasses
 import shlex
-import sys
 
 from testhost import kernels
 
-from . import system
+from . import pool, system
 
 # Of the names of tests.
 CHOICE = ("abi[", "bare[nested,exceptions", "bare[shadow,exceptions", "bare[shadow,paging,",
@@ -43,14 +42,18 @@ def _tests(version, everything):
                                       timeout=SLOWER * test.timeout)
 
 
-def run(report):
-    """Run the choice, or all when the suite was asked for by name."""
-    everything = "debug" in sys.argv[1:]
+def jobs(report, everything=False):
+    """Return hosts with the tests of the choice, or with all."""
     system.build_programs(report)
-    boots = []
+    found = []
     for version in list(kernels.VERSIONS)[:None if everything else 1]:
         groups = {}
         for test in _tests(version, everything):
             groups.setdefault(test.host, []).append(test)
-        boots += [system.Boot(report, version, host, group) for host, group in groups.items()]
-    system.run_boots(boots)
+        found += [system.Boot(report, version, host, group) for host, group in groups.items()]
+    return found
+
+
+def run(report):
+    """Run all: somebody asked for it by name."""
+    pool.run(jobs(report, everything=True), "system tests")

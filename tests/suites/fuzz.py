@@ -5,15 +5,16 @@ Those in user space are built with clang's libFuzzer; the others run on a test h
 """
 
 import dataclasses
-import os
+import functools
 import subprocess
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testhost import cache
 from testhost.cache import REPO
+
+from . import pool
 
 FUZZ = REPO / "tests/fuzz"
 USER = FUZZ / "user"
@@ -104,20 +105,21 @@ def run_one(fuzzer, seconds, seed, keep=False):
     return why, done.stdout, time.monotonic() - began
 
 
-def run(report):
-    """Run each for its time, as many at once as there are CPUs."""
+def jobs(report):
+    """Return each for its time, once they are built."""
     fuzzers = [f for f in FUZZERS if f.seconds and report.wanted(f"fuzz {f.name}")]
-    if not fuzzers:
-        return
     failure = build(fuzzers)
     if failure:
         report.failed("build fuzzers", failure)
-        return
+        return []
 
     def one(fuzzer):
         why, said, seconds = run_one(fuzzer, fuzzer.seconds, 1)
         report.result(f"fuzz {fuzzer.name}", why, said, seconds)
 
-    with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
-        for done in [pool.submit(one, fuzzer) for fuzzer in fuzzers]:
-            done.result()
+    return [pool.Job(fuzzer.seconds, functools.partial(one, fuzzer)) for fuzzer in fuzzers]
+
+
+def run(report):
+    """Run them side by side."""
+    pool.run(jobs(report), "fuzzers")

@@ -10,14 +10,15 @@ unloaded kmemleak scans for what it left.
 and "tests/check kunit" run them on both.
 """
 
+import functools
 import re
 import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from testhost import cache, debugkernel, kernels, sources
 from testhost.cache import REPO, HostError
+
+from . import pool
 
 KUNIT = REPO / "tests/kunit"
 RUN = REPO / "tests/host/run"
@@ -97,8 +98,8 @@ def _run(report, version, cases):
     report.result(name, why, done.stderr, time.monotonic() - began)
 
 
-def run(report):
-    """Run all tests: on both kernels side by side if asked for by name, else on the first."""
+def jobs(report, versions=("6.1",)):
+    """Return a host for each of the kernels, by default for the first."""
     def one(version):
         try:
             _run(report, version, cases)
@@ -107,9 +108,10 @@ def run(report):
 
     cache.ROOT.mkdir(parents=True, exist_ok=True)
     cases = _cases()
-    both = "kunit" in sys.argv[1:]
-    versions = [v for v in list(kernels.VERSIONS)[:None if both else 1]
-                if any(report.wanted(f"kunit {v} {suite} {case}") for suite, case in cases)]
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(one, version) for version in versions]:
-            done.result()
+    return [pool.Job(TIMEOUT, functools.partial(one, version)) for version in versions
+            if any(report.wanted(f"kunit {version} {suite} {case}") for suite, case in cases)]
+
+
+def run(report):
+    """Run all tests on both kernels: somebody asked for it by name."""
+    pool.run(jobs(report, tuple(kernels.VERSIONS)), "tests in kernels")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Counts tests and says what became of each."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -66,6 +67,17 @@ class Report:
         if not why and judge:
             why = judge(done.stdout)
         self.result(name, why, done.stdout, time.monotonic() - began)
+
+    def limit(self, seconds):
+        """After so long, fail: say what there is to say, and end."""
+        def expire():
+            self.failed("time", f"not done after {seconds:.0f} s; the rest was not run")
+            self.close()
+            os._exit(1)  # pylint: disable=protected-access
+
+        timer = threading.Timer(seconds, expire)
+        timer.daemon = True
+        timer.start()
 
     def close(self):
         """Print the totals; return the exit status of it all."""

@@ -23,11 +23,11 @@ import shlex
 import shutil
 import subprocess
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 from testhost import cache, kernels, sources, splat
 from testhost.cache import REPO
+
+from . import pool
 
 DIRECTORY = REPO / "tests/system"
 BARE = REPO / "tests/guests/bare"
@@ -38,9 +38,10 @@ PLANT = DIRECTORY / "plant/build"
 RUN = REPO / "tests/host/run"
 MARK = "@@umbra-test"
 LIMIT = 240
+# What a host may take of this machine's time to be built and to start, and to end.
+START_LIMIT = 1800
+END_LIMIT = 400
 DEFAULT_CPU = "svm"
-# An emulated host that shares two CPUs with another one is slower by half.
-JOBS = max(1, min(4, (os.cpu_count() or 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +127,31 @@ class Running:
     output: str = ""
 
 
+class Watchdog:
+    """Ends a process that has gone on for too long after the last call."""
+
+    def __init__(self, process, seconds):
+        self._process = process
+        self._lock = threading.Lock()
+        self._timer = None
+        self.bitten = False
+        self.expect(seconds)
+
+    def _bite(self):
+        self.bitten = True
+        self._process.terminate()
+
+    def expect(self, seconds):
+        """Wait for so long from now; None: no longer."""
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = threading.Timer(seconds, self._bite) if seconds else None
+            if self._timer:
+                self._timer.daemon = True
+                self._timer.start()
+
+
 class Boot:
     """Tests that share a host, in as few boots as they let it live."""
 
@@ -135,6 +161,12 @@ class Boot:
         self._host = host
         self._tests = {test.name: test for test in tests}
         self._log = cache.ROOT / "run" / f"log-{os.getpid()}-{id(self)}"
+        self._watchdog = None
+
+    @property
+    def weight(self):
+        """At most so many seconds."""
+        return sum(test.timeout for test in self._tests.values())
 
     def _full(self, name):
         return f"system {self._kernel} {name}"
@@ -148,7 +180,7 @@ class Boot:
         # A host ends with this program, however that ends.
         args = ["setpriv", "--pdeathsig", "TERM"]
         args += [RUN, "--kernel", self._kernel, "--log", self._log, *shlex.split(self._host),
-                "--timeout", str(120 + 2 * sum(test.timeout for test in tests))]
+                "--timeout", str(START_LIMIT + 2 * sum(test.timeout for test in tests))]
         args += [f"--file={path}" for path in sorted(files)]
         args += ["--", "sh", "./harness"]
         for test in tests:
@@ -173,7 +205,7 @@ class Boot:
         if complaint:
             why = "the host's kernel complains:\n" + complaint
         elif status is None:
-            why = "the host died"
+            why = "the host hangs" if self._watchdog.bitten else "the host died"
         elif status in (124, 143):
             why = f"no end after {test.timeout} s"
         elif status:
@@ -194,8 +226,11 @@ class Boot:
                     complained |= self._judge(last)
                 last = Running(found.group(2))
                 begun.add(last.name)
+                # It keeps the time itself, by its own clock, slow as that may be, unless it hangs.
+                self._watchdog.expect(60 + 4 * self._tests[last.name].timeout)
             elif found and last:
                 last.status, last.seconds = int(found.group(3)), float(found.group(4))
+                self._watchdog.expect(END_LIMIT)
             elif last:
                 last.output += line
         return begun, last, complained
@@ -208,8 +243,10 @@ class Boot:
             said = []
             reader = threading.Thread(target=lambda: said.extend(process.stderr))
             reader.start()
+            self._watchdog = Watchdog(process, START_LIMIT)
             begun, last, complained = self._follow(process.stdout)
             reader.join()
+            self._watchdog.expect(None)
         complaint = "".join(said) if process.returncode else ""
         alive = bool(last) and last.status is not None
         if last and not alive:
@@ -259,23 +296,16 @@ def build_programs(report, kernel_headers=None):
             report.failed(f"build plant.ko for {release}", str(error))
 
 
-def run_boots(boots):
-    """Run as many hosts at a time as there are CPUs."""
-    began = time.monotonic()
-    with ThreadPoolExecutor(JOBS) as pool:
-        for done in [pool.submit(boot.run) for boot in boots]:
-            done.result()
-    print(f"     system tests took {time.monotonic() - began:.0f} s", flush=True)
-
-
-def run(report):
-    """Boot hosts of both kernels side by side, and run the tests on them."""
+def jobs(report):
+    """Return hosts of both kernels with the tests to run on them."""
     build_programs(report)
     groups = {}
     for test in all_tests():
         for version in test.versions:
             groups.setdefault((test.host, version), []).append(test)
-    # The longest first, so that at the end no CPU waits for another.
-    run_boots([Boot(report, kernel, host, group)
-               for (host, kernel), group in sorted(groups.items(),
-                                                   key=lambda item: -len(item[1]))])
+    return [Boot(report, kernel, host, group) for (host, kernel), group in groups.items()]
+
+
+def run(report):
+    """Boot them side by side, and run the tests on them."""
+    pool.run(jobs(report), "system tests")

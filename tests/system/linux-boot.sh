@@ -4,7 +4,10 @@
 # each: PAGING=nested,shadow
 # each: GUEST=6.1,6.12
 # each: CPUS=1,2,4
-# host: default
+# host: --kernel 6.1 GUEST=6.1
+# host: --kernel 6.1 GUEST=6.12 CPUS=2
+# host: --kernel 6.12 GUEST=6.12 CPUS=1,4
+# host: --kernel 6.12 GUEST=6.1 CPUS=2
 # also: --cpu svm-bochs GUEST=6.1 CPUS=1
 # also: --cpu svm-bochs-nonpt PAGING=shadow GUEST=6.1 CPUS=1
 # also: --cpu vmx PAGING=nested CPUS=1

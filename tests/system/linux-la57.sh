@@ -3,7 +3,7 @@
 # With 5-level paging on the host, guests of 5 and of 4 levels.
 # each: PAGING=nested,shadow
 # each: ARG=la57,no5lvl
-# host: --cpu-model max
+# host: --cpu-model max --kernel 6.12
 . ./lib.sh
 
 linux 6.1 "quiet $ARG" --paging "$PAGING"

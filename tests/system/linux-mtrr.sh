@@ -3,6 +3,7 @@
 # Linux finds memory types set up on every CPU, and nothing to complain about.
 # each: PAGING=nested,shadow
 # each: CPUS=1,2
+# host: --kernel 6.1
 . ./lib.sh
 
 linux 6.1 "umbra.test=info" --paging "$PAGING" --cpus "$CPUS"

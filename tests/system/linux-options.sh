@@ -3,6 +3,7 @@
 # What changes how a guest kernel uses its page tables.
 # each: PAGING=nested,shadow
 # each: ARG=pti=on,pti=off,noexec=off,nosmap,transparent_hugepage=never
+# host: --kernel 6.1
 . ./lib.sh
 
 linux 6.1 "quiet $ARG" --paging "$PAGING"

@@ -3,6 +3,7 @@
 # memtest86+, which sets up page tables of its own and talks to the bare machine,
 # tests its memory for a while and finds no error.
 # each: PAGING=nested,shadow
+# host: --kernel 6.1
 . ./lib.sh
 
 vmctl run --kernel /guests/memtest86+ --append "console=ttyS0,115200" --memory 64M \

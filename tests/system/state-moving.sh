@@ -6,6 +6,8 @@
 # refuses; paging32 between both, as PDPTEs with reserved bits are found when CR3 is
 # loaded with shadow paging and when they are used with nested.
 # each: MOVE=both-exceptions,both-mmio,both-pagetables,both-paging,both-segments,both-segments32,both-smp,both-linux,nested-paging32,shadow-paging32
+# host: --kernel 6.1
+# host: --kernel 6.12 MOVE=both-paging,both-smp
 # files: tests/system/programs/build/hoprun tests/guests/bare/build/*.elf
 # timeout: 400
 . ./lib.sh

@@ -3,7 +3,7 @@
 # Xen, a hypervisor that starts by multiboot, drives both interrupt controllers and every
 # processor by itself, and runs Linux at privilege level 3 on page tables that it checks.
 # each: PAGING=nested,shadow
-# host: --memory 2G
+# host: --memory 2G --kernel 6.1
 # timeout: 240
 . ./lib.sh
 

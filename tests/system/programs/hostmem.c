@@ -30,6 +30,7 @@
 #define ALIAS_SIZE	(16 * MIB)		/* MEMORY; together the 256 MiB that the code wraps at */
 #define ALIAS_PT	(1 * MIB)		/* their leaf tables */
 #define SWAPPED		512UL	/* pages that must have been swapped out */
+#define SCATTERED	(4 * MIB)	/* memory in single pages; each takes milliseconds to move */
 #define SECONDS		1.5	/* that something is done to a running guest */
 #define LIMIT		40	/* seconds that it may take to happen, or a guest to go through its pages */
 
@@ -397,7 +398,7 @@ static bool compact(void)
 {
 	unsigned long before = counter(VMSTAT, "pgmigrate_success"), moved = 0;
 	double end = now() + SECONDS, limit = now() + LIMIT;
-	uint8_t *scattered = scatter_free_memory(4 * MEMORY);
+	uint8_t *scattered = scatter_free_memory(SCATTERED);
 	int i;
 
 	for (i = 0; i < 4 || now() < end || (moved <= 16 && now() < limit); i++) {
@@ -407,7 +408,7 @@ static bool compact(void)
 			break;
 		moved = counter(VMSTAT, "pgmigrate_success") - before;
 	}
-	munmap(scattered, 4 * MEMORY);
+	munmap(scattered, SCATTERED);
 	return moved > 16 || !alive();
 }
 
@@ -494,6 +495,7 @@ static const struct {
 
 static void disturb(size_t i)
 {
+	double began = now();
 	bool happened, ok;
 	unsigned int v;
 
@@ -508,6 +510,7 @@ static void disturb(size_t i)
 		printf("what was to be done to the guest's memory did not happen\n");
 		ok = false;
 	}
+	printf("%.1f s:\n", now() - began);
 	check(ok && alive(), "%s", disturbances[i].name);
 	stop();
 }
@@ -521,7 +524,7 @@ static bool punch(void)
 	unsigned int v, round;
 	size_t i;
 
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < 6; round++) {
 		if (!pause_guest())
 			return false;
 		for (i = round; i < PAGES; i += 3) {
@@ -569,7 +572,7 @@ static bool replace(void)
 	unsigned int round;
 	size_t i;
 
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < 6; round++) {
 		if (!pause_guest())
 			return false;
 		for (i = round; i < PAGES; i += 64)
@@ -604,7 +607,7 @@ static bool replace_large(void)
 	unsigned int round, large = 0;
 
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-	for (round = 0; round < 10; round++) {
+	for (round = 0; round < 5; round++) {
 		for (p = vm.ram + DATA; p < end; p += 2 * MIB)
 			large += !madvise(p, 2 * MIB, MADV_HUGEPAGE) &&
 				 !madvise(p, 2 * MIB, MADV_COLLAPSE);
@@ -669,7 +672,7 @@ static bool replace_tables(void)
 	unsigned int v, round;
 	size_t i;
 
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 12; round++) {
 		size_t a = DATA / (2 * MIB) + round % 4, b = DATA / (2 * MIB) + (round * 3 + 1) % 4;
 		size_t first_a = (a - DATA / (2 * MIB)) * 512, first_b = (b - DATA / (2 * MIB)) * 512;
 		uint8_t *pt_a = vm.ram + LONG_PT + a * PAGE, *pt_b = vm.ram + LONG_PT + b * PAGE;
@@ -708,7 +711,7 @@ static bool swap_tables(void)
 {
 	unsigned int round;
 
-	for (round = 0; round < 30; round++) {
+	for (round = 0; round < 15; round++) {
 		if (madvise(vm.ram + LONG_CR3, 4 * PAGE, MADV_PAGEOUT) ||
 		    madvise(vm.ram + LONG_PT, 8 * PAGE, MADV_PAGEOUT))
 			die("MADV_PAGEOUT");
@@ -735,6 +738,7 @@ static const struct {
 
 static void change(size_t i)
 {
+	double began = now();
 	unsigned int v;
 	bool ok;
 
@@ -744,6 +748,7 @@ static void change(size_t i)
 	for (v = 0; v < vcpus; v++)
 		if (threads[v].ended)
 			say_why(v);
+	printf("%.1f s:\n", now() - began);
 	check(ok && alive(), "%s", changes[i].name);
 	stop();
 }
