@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What VT-x can do beyond the necessary is used, can be left out by a parameter, and
 # guests do not notice: the bare-metal guest of the local APIC, and one with several CPUs.
-# each: WITHOUT=nothing,tpr_shadow,flexpriority,apicv,preemption_timer,unrestricted
+# each: SETTING=default,apicv=1,tpr_shadow=0,flexpriority=0,apicv=0,preemption_timer=0,unrestricted=0,vpid=0
 # also: --cpu vmx
-# also: --cpu vmx-noept WITHOUT=nothing,tpr_shadow
-# files: tests/guests/bare/build/apic.elf tests/guests/bare/build/smp.elf
+# also: --cpu vmx-noept SETTING=default,tpr_shadow=0
+# files: tests/guests/bare/build/apic.elf tests/guests/bare/build/smp.elf tests/guests/bare/build/memflush.elf
 # timeout: 300
 . ./lib.sh
 
@@ -41,16 +41,20 @@ some() {
 }
 
 rmmod umbra
-if [ "$WITHOUT" = nothing ]; then
+if [ "$SETTING" = default ]; then
 	insmod /lib/umbra/umbra.ko
 else
-	insmod /lib/umbra/umbra.ko "$WITHOUT=0"
+	insmod /lib/umbra/umbra.ko "$SETTING"
 fi
 vmctl check >"$T/check"
 cat "$T/check"
-case $WITHOUT in
-nothing) ;;
-*) grep -q -w "parameter $WITHOUT" "$T/check" || fail "vmctl check does not name the parameter" ;;
+case $SETTING in
+apicv=1)
+	used "interrupt delivery" || fail "the CPU does not deliver interrupts"
+	;;
+*=0)
+	grep -q -w "parameter ${SETTING%=0}" "$T/check" || fail "vmctl check does not name the parameter"
+	;;
 esac
 
 vm --kernel apic.elf --append host=vmx --debug-exit --memory 64M --paging "$paging" \
@@ -87,5 +91,15 @@ fi
 vm --kernel smp.elf --append host=vmx --debug-exit --memory 64M --paging "$paging" --cpus 4
 expect_status 1
 expect "^DONE"
+
+# Without VPIDs each entry and exit flushes, which is enough but for what other CPUs hold.
+if [ "$SETTING" = vpid=0 ]; then
+	for paging in nested shadow; do
+		vm --kernel memflush.elf --append "host=vmx paging=$paging" --debug-exit \
+			--memory 64M --paging "$paging" --cpus 2
+		expect_status 1
+		expect "^DONE"
+	done
+fi
 rmmod umbra
 insmod /lib/umbra/umbra.ko

@@ -28,9 +28,11 @@ static bool flexpriority = true;
 module_param(flexpriority, bool, 0444);
 MODULE_PARM_DESC(flexpriority, "VT-x: let the CPU deal with accesses to the local APIC in memory");
 
-static bool apicv = true;
-module_param(apicv, bool, 0444);
-MODULE_PARM_DESC(apicv, "VT-x: let the CPU read APIC registers and deliver interrupts by itself");
+static int apicv = -1;
+module_param(apicv, bint, 0444);
+MODULE_PARM_DESC(apicv,
+		 "VT-x: let the CPU read APIC registers and deliver interrupts by itself (-1: unless it is an emulated one)");
+static bool apicv_wanted;
 
 static bool preemption_timer = true;
 module_param(preemption_timer, bool, 0444);
@@ -224,6 +226,14 @@ static void read_vpid(u64 cap)
 	vmx_caps.invvpid_addr = cap & CAP_INVVPID_ADDRESS;
 }
 
+#define DELIVERY	(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+
+/* CPUs without microcode are emulated ones. */
+static bool is_emulated(void)
+{
+	return !boot_cpu_data.microcode;
+}
+
 /* Each step needs the one before it (27.2.1.1). */
 static void read_apic(void)
 {
@@ -237,11 +247,14 @@ static void read_apic(void)
 	vmx_caps.apic_access = flexpriority && vmx_caps.ept &&
 			       may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
 	vmx_caps.virtual_x2apic = may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
+	/*
+	 * Bochs delivers an interrupt that RFLAGS.IF holds off when one comes for the host,
+	 * and if the delivery is cut short it reports the event before it.
+	 */
+	apicv_wanted = apicv < 0 ? !is_emulated() : apicv;
 	/* Reading requests and what is in service makes sense only where the CPU keeps them. */
-	vmx_caps.interrupt_delivery = apicv && may(VMX_PROC2, SECONDARY_EXEC_APIC_REGISTER_VIRT |
-						   SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY);
-	/* Bochs reports the event before it. CPUs without microcode are emulated ones. */
-	vmx_caps.forgets_vector = vmx_caps.interrupt_delivery && !boot_cpu_data.microcode;
+	vmx_caps.interrupt_delivery = apicv_wanted && may(VMX_PROC2, DELIVERY);
+	vmx_caps.forgets_vector = vmx_caps.interrupt_delivery && is_emulated();
 }
 
 /* Nehalem and Westmere count at another rate than they say (errata AAK139, BA86 and others). */
@@ -403,7 +416,7 @@ static const struct {
 	  "accesses to the APIC in memory are executed in software" },
 	{ UMBRA_CAP_X2APIC_VIRTUAL, &vmx_caps.virtual_x2apic, &tpr_shadow, "tpr_shadow",
 	  "accesses to the APIC's MSRs exit" },
-	{ UMBRA_CAP_INTERRUPT_DELIVERY, &vmx_caps.interrupt_delivery, &apicv, "apicv",
+	{ UMBRA_CAP_INTERRUPT_DELIVERY, &vmx_caps.interrupt_delivery, &apicv_wanted, "apicv",
 	  "every EOI exits, unless the guest knows better" },
 	{ UMBRA_CAP_DEADLINE_TIMER, &vmx_caps.timer, &preemption_timer, "preemption_timer",
 	  "a timer of the host's is used" },
@@ -423,7 +436,7 @@ static u64 cap_feature(u32 cap, char *reason)
 			return 0;
 	if (*features[i].has)
 		return 1;
-	if (!*features[i].wanted) {
+	if (!*features[i].wanted && (cap != UMBRA_CAP_INTERRUPT_DELIVERY || !apicv)) {
 		snprintf(reason, UMBRA_REASON_LEN, "off by the module's parameter %s; %s",
 			 features[i].parameter, features[i].without);
 		return 0;
@@ -434,6 +447,8 @@ static u64 cap_feature(u32 cap, char *reason)
 		why = "that of this CPU does not keep time";
 	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !vmx_caps.tpr_shadow)
 		why = "it needs TPR shadow";
+	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !apicv_wanted && may(VMX_PROC2, DELIVERY))
+		why = "an emulated CPU may do it wrongly (apicv=1 uses it)";
 	snprintf(reason, UMBRA_REASON_LEN, "%s; %s", why, features[i].without);
 	return 0;
 }
