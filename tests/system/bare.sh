@@ -5,10 +5,9 @@
 # each: GUEST=@bare
 # also: --cpu svm-bochs PAGING=nested GUEST=apic,cpuidmsr,exceptions,mmio,pagetables,paging,paging32,power,realmode,segments,segments32,sensitive,smoke,smp
 # also: --cpu svm-bochs PAGING=shadow GUEST=apic,cpuidmsr,exceptions,mmio,pagetables,paging,paging32,realmode,segments,sensitive,smoke,smp
-# also: --cpu vmx PAGING=nested
-# also: --cpu vmx PAGING=shadow GUEST=memflush,memsem,memsem32,pagetables,sensitive
-# also: --cpu vmx-noug PAGING=nested GUEST=memsem32,realmode,sensitive
-# also: --cpu vmx-noept PAGING=shadow GUEST=memsem32,sensitive,smp
+# also: --cpu vmx
+# also: --cpu vmx-noug PAGING=nested
+# also: --cpu vmx-noept PAGING=shadow
 # files: tests/guests/bare/build/*.elf
 # timeout: 180
 . ./lib.sh

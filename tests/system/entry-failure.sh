@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What the CPU refuses to run: umbra.ko finds the check that failed, and vmctl prints it.
 # each: PAGING=nested,shadow
-# host: --cpu vmx
+# host: --cpu vmx --kernel 6.1
 # also: --cpu vmx-noept PAGING=shadow
 # also: --cpu svm-bochs PAGING=nested
 # files: tests/system/programs/build/entryfail tests/system/plant/build/*.ko tests/guests/bare/build/smoke.elf

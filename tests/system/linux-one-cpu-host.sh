@@ -3,7 +3,8 @@
 # Guests of several CPUs run on a host of one.
 # each: PAGING=nested,shadow
 # each: CPUS=2,4
-# host: --smp 1
+# host: --smp 1 --kernel 6.1
+# host: --smp 1 --kernel 6.12 CPUS=2
 # timeout: 240
 . ./lib.sh
 

@@ -3,6 +3,8 @@
 # The host swaps out, moves and splits a guest's memory while it runs.
 # each: PAGING=nested,shadow
 # each: HOW=swap,compact,split
+# host: --kernel 6.1
+# host: --kernel 6.12 PAGING=shadow HOW=swap,split
 # timeout: 240
 . ./lib.sh
 
