@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The test host itself: it must not lose, change or forgive anything."""
 
+import functools
 import hashlib
 import os
 import subprocess
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testhost import cache, splat
 from testhost.cache import REPO
+
+from . import pool
 
 RUN = [REPO / "tests/host/run", "--no-module", "--no-vmctl"]
 _SEEN = (
@@ -169,12 +171,11 @@ TESTS = {"splat patterns": _patterns, "usage": _usage, "arguments": _arguments, 
 
 
 def run(report):
-    """Run each on a host of its own, two at a time."""
+    """Run each on a host of its own, side by side."""
     def one(name):
         began = time.monotonic()
         report.result(f"host {name}", TESTS[name](), seconds=time.monotonic() - began)
 
     cache.ROOT.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(one, name) for name in TESTS if report.wanted(f"host {name}")]:
-            done.result()
+    pool.run([pool.Job(1, functools.partial(one, name)) for name in TESTS
+              if report.wanted(f"host {name}")], "tests of the test host")

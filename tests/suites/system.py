@@ -11,7 +11,7 @@ its first lines, "# KEY: VALUE", say more:
   # also: OPTIONS [NAME=a,b]...
                         run it on that host, too, which costs more: with Linux 6.1
                         alone unless OPTIONS say otherwise, and only with these values
-  # timeout: SECONDS    instead of 240
+  # timeout: SECONDS    instead of 240; a third of it on Bochs
   # files: PATH...      what else of the repository it needs, beside it
 """
 
@@ -119,9 +119,8 @@ def _parse(path):
     choices = list(itertools.product(*each))
     if not hosts:
         hosts.append(_host("", tuple(kernels.VERSIONS)))
-    slow = timeout // BOCHS_SHARE
-    return [Test(path.name, host, settings, timeout if _cpu(host) == DEFAULT_CPU else slow,
-                 tuple(files), versions)
+    return [Test(path.name, host, settings,
+                 timeout // (1 if _cpu(host) == DEFAULT_CPU else BOCHS_SHARE), tuple(files), versions)
             for host, versions, only in hosts + also for settings in choices
             if all(value in only.get(name, [value]) for name, value in settings)]
 

@@ -36,7 +36,7 @@ before=$(free_memory)
 one spin ^SPIN
 one idle ^IDLE
 one workload "^crowd"
-for delay in 1000 100000 700000; do
+for delay in 1000 20000 100000 300000 700000 1500000; do
 	one idle '' $delay
 done
 after=$(free_memory)

@@ -49,6 +49,11 @@ fi
 vmctl check >"$T/check"
 cat "$T/check"
 case $SETTING in
+default)
+	# An emulated CPU is not trusted with it.
+	[ "$CPU" != vmx ] || grep -q "^interrupt delivery .*apicv=1" "$T/check" ||
+		fail "vmctl check does not say how to have interrupts delivered"
+	;;
 apicv=1)
 	used "interrupt delivery" || fail "the CPU does not deliver interrupts"
 	;;

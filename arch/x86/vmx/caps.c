@@ -32,7 +32,7 @@ static int apicv = -1;
 module_param(apicv, bint, 0444);
 MODULE_PARM_DESC(apicv,
 		 "VT-x: let the CPU read APIC registers and deliver interrupts by itself (-1: unless it is an emulated one)");
-static bool apicv_wanted;
+static bool apicv_wanted;	/* apicv is not 0 */
 
 static bool preemption_timer = true;
 module_param(preemption_timer, bool, 0444);
@@ -234,6 +234,12 @@ static bool is_emulated(void)
 	return !boot_cpu_data.microcode;
 }
 
+/* Bochs delivers an interrupt that RFLAGS.IF holds off if one comes for the host. */
+static bool delivery_is_trusted(void)
+{
+	return apicv > 0 || !is_emulated();
+}
+
 /* Each step needs the one before it (27.2.1.1). */
 static void read_apic(void)
 {
@@ -247,13 +253,11 @@ static void read_apic(void)
 	vmx_caps.apic_access = flexpriority && vmx_caps.ept &&
 			       may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
 	vmx_caps.virtual_x2apic = may(VMX_PROC2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
-	/*
-	 * Bochs delivers an interrupt that RFLAGS.IF holds off when one comes for the host,
-	 * and if the delivery is cut short it reports the event before it.
-	 */
-	apicv_wanted = apicv < 0 ? !is_emulated() : apicv;
+	apicv_wanted = apicv;
 	/* Reading requests and what is in service makes sense only where the CPU keeps them. */
-	vmx_caps.interrupt_delivery = apicv_wanted && may(VMX_PROC2, DELIVERY);
+	vmx_caps.interrupt_delivery = apicv_wanted && delivery_is_trusted() &&
+				      may(VMX_PROC2, DELIVERY);
+	/* Bochs reports the event before it. */
 	vmx_caps.forgets_vector = vmx_caps.interrupt_delivery && is_emulated();
 }
 
@@ -436,7 +440,7 @@ static u64 cap_feature(u32 cap, char *reason)
 			return 0;
 	if (*features[i].has)
 		return 1;
-	if (!*features[i].wanted && (cap != UMBRA_CAP_INTERRUPT_DELIVERY || !apicv)) {
+	if (!*features[i].wanted) {
 		snprintf(reason, UMBRA_REASON_LEN, "off by the module's parameter %s; %s",
 			 features[i].parameter, features[i].without);
 		return 0;
@@ -447,7 +451,8 @@ static u64 cap_feature(u32 cap, char *reason)
 		why = "that of this CPU does not keep time";
 	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !vmx_caps.tpr_shadow)
 		why = "it needs TPR shadow";
-	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !apicv_wanted && may(VMX_PROC2, DELIVERY))
+	else if (cap == UMBRA_CAP_INTERRUPT_DELIVERY && !delivery_is_trusted() &&
+		 may(VMX_PROC2, DELIVERY))
 		why = "an emulated CPU may do it wrongly (apicv=1 uses it)";
 	snprintf(reason, UMBRA_REASON_LEN, "%s; %s", why, features[i].without);
 	return 0;

@@ -524,7 +524,7 @@ static bool punch(void)
 	unsigned int v, round;
 	size_t i;
 
-	for (round = 0; round < 6; round++) {
+	for (round = 0; round < 10; round++) {
 		if (!pause_guest())
 			return false;
 		for (i = round; i < PAGES; i += 3) {
@@ -572,7 +572,7 @@ static bool replace(void)
 	unsigned int round;
 	size_t i;
 
-	for (round = 0; round < 6; round++) {
+	for (round = 0; round < 10; round++) {
 		if (!pause_guest())
 			return false;
 		for (i = round; i < PAGES; i += 64)
@@ -607,7 +607,7 @@ static bool replace_large(void)
 	unsigned int round, large = 0;
 
 	write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-	for (round = 0; round < 5; round++) {
+	for (round = 0; round < 10; round++) {
 		for (p = vm.ram + DATA; p < end; p += 2 * MIB)
 			large += !madvise(p, 2 * MIB, MADV_HUGEPAGE) &&
 				 !madvise(p, 2 * MIB, MADV_COLLAPSE);
@@ -672,7 +672,7 @@ static bool replace_tables(void)
 	unsigned int v, round;
 	size_t i;
 
-	for (round = 0; round < 12; round++) {
+	for (round = 0; round < 20; round++) {
 		size_t a = DATA / (2 * MIB) + round % 4, b = DATA / (2 * MIB) + (round * 3 + 1) % 4;
 		size_t first_a = (a - DATA / (2 * MIB)) * 512, first_b = (b - DATA / (2 * MIB)) * 512;
 		uint8_t *pt_a = vm.ram + LONG_PT + a * PAGE, *pt_b = vm.ram + LONG_PT + b * PAGE;
@@ -711,7 +711,7 @@ static bool swap_tables(void)
 {
 	unsigned int round;
 
-	for (round = 0; round < 15; round++) {
+	for (round = 0; round < 30; round++) {
 		if (madvise(vm.ram + LONG_CR3, 4 * PAGE, MADV_PAGEOUT) ||
 		    madvise(vm.ram + LONG_PT, 8 * PAGE, MADV_PAGEOUT))
 			die("MADV_PAGEOUT");

@@ -89,12 +89,22 @@ bool known_on_qemu(const char *why)
 	return known_here;
 }
 
-static bool known_on(const char *name, const char *why)
+static bool host_is(const char *name)
 {
 	const char *host = option("host");
 	size_t len = strlen(name);
 
-	if (!host || strncmp(host, name, len) || (host[len] && host[len] != ' '))
+	return host && !strncmp(host, name, len) && (!host[len] || host[len] == ' ');
+}
+
+bool on_bochs_svm(void)
+{
+	return host_is("bochs-svm");
+}
+
+static bool known_on(const char *name, const char *why)
+{
+	if (!host_is(name))
 		return false;
 	known_reason = why;
 	known_here = true;
