@@ -90,9 +90,12 @@ static void chase_body(u64 n)
 	{ "chase-" page "-" name, "dependent loads over " name " in pages of " page,	\
 	  chase_set_up, chase_body, control_loop, NULL, 1000, 0, CHASE(kind, units) }
 
-BENCH_LIST(chase_list,
+static const struct bench benches[] = {
 	CHASE_BENCH("4k", KIND_4K, "64K", 1), CHASE_BENCH("4k", KIND_4K, "1M", 16),
 	CHASE_BENCH("4k", KIND_4K, "8M", 128), CHASE_BENCH("4k", KIND_4K, "64M", 1024),
 	CHASE_BENCH("2m", KIND_2M, "64K", 1), CHASE_BENCH("2m", KIND_2M, "1M", 16),
 	CHASE_BENCH("2m", KIND_2M, "8M", 128), CHASE_BENCH("2m", KIND_2M, "64M", 1024),
-	CHASE_BENCH("1g", KIND_1G, "64M", 1024));
+	CHASE_BENCH("1g", KIND_1G, "64M", 1024),
+};
+
+const struct bench_list chase_list = BENCH_LIST(benches);

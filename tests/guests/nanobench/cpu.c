@@ -161,7 +161,7 @@ static void hypercall_control(u64 n)
 		intel_call_control(n);
 }
 
-BENCH_LIST(cpu_list,
+static const struct bench benches[] = {
 	{ "syscall", "SYSCALL from user mode and SYSRET back",
 	  syscall_set_up, syscall_body, user_control, syscall_clean_up, 1000 },
 	{ "pgfault", "access of user code to an absent page, and return behind it",
@@ -179,4 +179,7 @@ BENCH_LIST(cpu_list,
 	{ "rdmsr", "RDMSR of the time stamp counter",
 	  NULL, rdmsr_body, rdmsr_control, NULL, 50 },
 	{ "wrmsr", "WRMSR of the page attribute table, unchanged",
-	  wrmsr_set_up, wrmsr_body, wrmsr_control, NULL, 50 });
+	  wrmsr_set_up, wrmsr_body, wrmsr_control, NULL, 50 },
+};
+
+const struct bench_list cpu_list = BENCH_LIST(benches);

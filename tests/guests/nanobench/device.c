@@ -20,7 +20,7 @@ static volatile u32 *const ioapic_index = (volatile u32 *)IOAPIC_PHYS;
 ASM_LOOP(mmio_read, "movl %1, %k0", : "=r"(a) : "m"(*ioapic_index))
 ASM_LOOP(mmio_write, "movl %k1, %0", : "=m"(*ioapic_index) : "r"(1))
 
-BENCH_LIST(device_list,
+static const struct bench benches[] = {
 	{ "in", "IN of a byte from port 0x80",
 	  NULL, in_body, in_control, NULL, 50 },
 	{ "pio-user", "OUT of a byte to port 0x80",
@@ -30,4 +30,7 @@ BENCH_LIST(device_list,
 	{ "mmio-read", "load from a register of the I/O APIC",
 	  NULL, mmio_read_body, mmio_read_control, NULL, 50 },
 	{ "mmio-write", "store to a register of the I/O APIC",
-	  NULL, mmio_write_body, mmio_write_control, NULL, 50 });
+	  NULL, mmio_write_body, mmio_write_control, NULL, 50 },
+};
+
+const struct bench_list device_list = BENCH_LIST(benches);

@@ -161,10 +161,13 @@ static void timer_control(u64 n)
 		;
 }
 
-BENCH_LIST(interrupt_list,
+static const struct bench benches[] = {
 	{ "hlt-wake", "one-shot timer, HLT until it interrupts; its time subtracted",
 	  timer_set_up, halt_body, timer_control, irq_clean_up, 8, FIXED, HALT_TICKS },
 	{ "apic-timer", "one-shot timer, busy until it interrupts; its time subtracted",
 	  timer_set_up, timer_body, timer_control, irq_clean_up, 20, 0, SPIN_TICKS },
 	{ "self-ipi", "interrupt to the own CPU by the local APIC",
-	  ipi_set_up, ipi_body, control_loop, irq_clean_up, 20 });
+	  ipi_set_up, ipi_body, control_loop, irq_clean_up, 20 },
+};
+
+const struct bench_list interrupt_list = BENCH_LIST(benches);

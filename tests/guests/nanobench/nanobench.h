@@ -45,9 +45,7 @@ struct bench_list {
 	unsigned int count;
 };
 
-#define BENCH_LIST(name, ...)							\
-	static const struct bench name##_bench[] = { __VA_ARGS__ };		\
-	const struct bench_list name = { name##_bench, ARRAY_SIZE(name##_bench) }
+#define BENCH_LIST(table)	{ (table), ARRAY_SIZE(table) }
 
 extern const struct bench_list cpu_list, device_list, interrupt_list, table_list, touch_list,
 	switch_list, chase_list;

@@ -114,10 +114,13 @@ static void global_clean_up(void)
 	{ "cr3-switch-" #n, "MOV to CR3, " #n " address spaces in turn",	\
 	  cr3_set_up, cr3_body, cr3_control, NULL, 50, 0, n }
 
-BENCH_LIST(switch_list,
+static const struct bench benches[] = {
 	CR3_SWITCH(2), CR3_SWITCH(4), CR3_SWITCH(8), CR3_SWITCH(16), CR3_SWITCH(32),
 	CR3_SWITCH(64),
 	{ "cr3-global", "MOV to CR3 of 2 spaces in turn, loads from 16 global pages",
 	  global_set_up, walk_body, cr3_control, global_clean_up, 50, 0, 2 },
 	{ "ctxsw", "MOV to CR3 of 8 spaces in turn, loads from 16 pages of its own",
-	  ctxsw_set_up, walk_body, cr3_control, NULL, 50, 0, 8 });
+	  ctxsw_set_up, walk_body, cr3_control, NULL, 50, 0, 8 },
+};
+
+const struct bench_list switch_list = BENCH_LIST(benches);

@@ -205,7 +205,7 @@ static void fork_clean_up(void)
 	set_handler(VEC_PF, NULL);
 }
 
-BENCH_LIST(table_list,
+static const struct bench benches[] = {
 	{ "ptemod", "change of a page-table entry, INVLPG, load",
 	  page_set_up, ptemod_body, control_loop, NULL, 20 },
 	{ "invlpg", "INVLPG of a mapped page, load",
@@ -213,4 +213,7 @@ BENCH_LIST(table_list,
 	{ "mmap-storm", "map 64 pages, write each, unmap, INVLPG each",
 	  storm_set_up, storm_body, control_loop, NULL, 2 },
 	{ "cow-fork", "copy tables of 64 pages, protect both, write all of both",
-	  fork_set_up, fork_body, control_loop, fork_clean_up, 2 });
+	  fork_set_up, fork_body, control_loop, fork_clean_up, 2 },
+};
+
+const struct bench_list table_list = BENCH_LIST(benches);

@@ -47,8 +47,11 @@ static void touch_body(u64 n)
 		*(volatile u8 *)touch_next = 1;
 }
 
-BENCH_LIST(touch_list,
+static const struct bench benches[] = {
 	{ "touch-4k", "first store to a page of 4 KiB",
 	  touch_set_up, touch_body, control_loop, NULL, 256, FIXED | MEAN, PAGE_SIZE },
 	{ "touch-2m", "first store to a page of 2 MiB",
-	  touch_set_up, touch_body, control_loop, NULL, 8, FIXED | MEAN, PAGE_2M });
+	  touch_set_up, touch_body, control_loop, NULL, 8, FIXED | MEAN, PAGE_2M },
+};
+
+const struct bench_list touch_list = BENCH_LIST(benches);

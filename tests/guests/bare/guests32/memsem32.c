@@ -73,10 +73,13 @@ static void test_reserved_pae(void)
 	with_paging(PT_PAE, accesses_reserved);
 }
 
-GUEST("memsem32",
+const struct test guest_tests[] = {
 	{ "combinations-32bit", test_combinations_32 },
 	{ "accesses-32bit", test_accesses_32 },
 	{ "reserved-32bit", test_reserved_32 },
 	{ "combinations-pae", test_combinations_pae },
 	{ "accesses-pae", test_accesses_pae },
-	{ "reserved-pae", test_reserved_pae });
+	{ "reserved-pae", test_reserved_pae },
+};
+
+GUEST("memsem32");

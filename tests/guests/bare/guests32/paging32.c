@@ -272,7 +272,7 @@ static void test_recursive(void)
 	with_paging(PT_32BIT, recursive);
 }
 
-GUEST("paging32",
+const struct test guest_tests[] = {
 	{ "levels-32bit", test_levels_32 },
 	{ "random-32bit", test_random_32 },
 	{ "reserved-32bit", test_reserved_32 },
@@ -284,4 +284,7 @@ GUEST("paging32",
 	{ "pdptes", test_pdptes },
 	{ "switches", test_switches },
 	{ "halves", test_halves },
-	{ "recursive", test_recursive });
+	{ "recursive", test_recursive },
+};
+
+GUEST("paging32");

@@ -388,7 +388,7 @@ static void test_pm16_limit(void)
 	check_eq(last_trap()->cs, SPARE_SEL, "saved CS");
 }
 
-GUEST("realmode",
+const struct test guest_tests[] = {
 	{ "segments", test_segments },
 	{ "limits", test_limits },
 	{ "calls", test_calls },
@@ -407,4 +407,7 @@ GUEST("realmode",
 	{ "v86-iopl3", test_v86_iopl3 },
 	{ "v86-vme", test_v86_vme },
 	{ "pm16", test_pm16 },
-	{ "pm16-limit", test_pm16_limit });
+	{ "pm16-limit", test_pm16_limit },
+};
+
+GUEST("realmode");

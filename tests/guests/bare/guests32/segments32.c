@@ -358,7 +358,7 @@ static void test_task_faults(void)
 	EXPECT_TRAP_ERR(VEC_TS, SEL(5), asm volatile("lcall %0, $0" :: "i"(SEL(5)) : "memory"));
 }
 
-GUEST("segments32",
+const struct test guest_tests[] = {
 	{ "bases", test_bases },
 	{ "limits", test_limits },
 	{ "types", test_types },
@@ -373,4 +373,7 @@ GUEST("segments32",
 	{ "task-jmp", test_task_jmp },
 	{ "task-call", test_task_call },
 	{ "task-gate", test_task_gate },
-	{ "task-faults", test_task_faults });
+	{ "task-faults", test_task_faults },
+};
+
+GUEST("segments32");

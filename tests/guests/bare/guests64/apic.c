@@ -697,7 +697,7 @@ static void test_x2apic_level(void)
 	leave_x2apic(base);
 }
 
-GUEST("apic",
+const struct test guest_tests[] = {
 	{ "identity", test_identity },
 	{ "registers", test_registers },
 	{ "software-disable", test_software_disable },
@@ -724,4 +724,7 @@ GUEST("apic",
 	{ "x2apic-timer", test_x2apic_timer },
 	{ "x2apic-level", test_x2apic_level },
 	/* The last one: on some machines there is no APIC afterwards. */
-	{ "global-disable", test_global_disable });
+	{ "global-disable", test_global_disable },
+};
+
+GUEST("apic");

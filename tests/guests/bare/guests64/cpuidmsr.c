@@ -414,7 +414,7 @@ static void test_pvclock(void)
 	check_eq(rdmsr(0x4b564d01), 0, "system time MSR, off");
 }
 
-GUEST("cpuidmsr",
+const struct test guest_tests[] = {
 	{ "leaves", test_leaves },
 	{ "dynamic-bits", test_dynamic_bits },
 	{ "hypervisor", test_hypervisor },
@@ -431,4 +431,7 @@ GUEST("cpuidmsr",
 	{ "tsc", test_tsc },
 	{ "tsc-write", test_tsc_write },
 	{ "tsd", test_tsd },
-	{ "pvclock", test_pvclock });
+	{ "pvclock", test_pvclock },
+};
+
+GUEST("cpuidmsr");

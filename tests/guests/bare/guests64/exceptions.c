@@ -806,7 +806,7 @@ static void test_nmi_unblocked(void)
 		});
 }
 
-GUEST("exceptions",
+const struct test guest_tests[] = {
 	{ "simple", test_simple },
 	{ "icebp", test_icebp },
 	{ "lock-prefix", test_lock_prefix },
@@ -838,4 +838,7 @@ GUEST("exceptions",
 	{ "lazy-idt", test_lazy_idt },
 	{ "lazy-stack", test_lazy_stack },
 	{ "nmi", test_nmi },
-	{ "nmi-unblocked", test_nmi_unblocked });
+	{ "nmi-unblocked", test_nmi_unblocked },
+};
+
+GUEST("exceptions");

@@ -690,7 +690,10 @@ static void test_concurrent(void)
 	check_eq(storm_wrong, 0, "pages that no table held, seen by the other CPU");
 }
 
-GUEST("memflush",
+const struct test guest_tests[] = {
 	{ "one-cpu", test_one_cpu },
 	{ "two-cpus", test_two_cpus },
-	{ "concurrent", test_concurrent });
+	{ "concurrent", test_concurrent },
+};
+
+GUEST("memflush");

@@ -248,11 +248,14 @@ static void test_implicit_events(void)
 	implicit(kinds, ARRAY_SIZE(kinds), 250);
 }
 
-GUEST("memsem",
+const struct test guest_tests[] = {
 	{ "implicit", test_implicit },
 	{ "implicit-events", test_implicit_events },
 	{ "combinations", test_combinations },
 	{ "combinations-reserved", test_combinations_reserved },
 	{ "accesses", test_accesses },
 	{ "accesses-reserved", test_accesses_reserved },
-	{ "la57", test_la57 });
+	{ "la57", test_la57 },
+};
+
+GUEST("memsem");

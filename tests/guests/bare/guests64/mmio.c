@@ -536,7 +536,7 @@ asm(".pushsection .text\n"
     "	lret\n"
     "	.balign 16\n"
     ".code16\n"
-    /* DS has the APIC's base: 16-bit addresses within it. */
+	/* DS has the APIC's base: 16-bit addresses within it. */
     "compat16: mov %ds, %cx\n"
     "	mov $0x50, %ax\n"	/* SPARE_SEL + 8 */
     "	mov %ax, %ds\n"
@@ -730,7 +730,7 @@ static void test_io_bitmap(void)
 	close_space();
 }
 
-GUEST("mmio",
+const struct test guest_tests[] = {
 	{ "mov", test_mov },
 	{ "mov-forms", test_mov_forms },
 	{ "rmw", test_rmw },
@@ -750,4 +750,7 @@ GUEST("mmio",
 	{ "ports", test_ports },
 	{ "port-strings", test_port_strings },
 	{ "port-string-faults", test_port_string_faults },
-	{ "io-bitmap", test_io_bitmap });
+	{ "io-bitmap", test_io_bitmap },
+};
+
+GUEST("mmio");

@@ -358,7 +358,7 @@ WITH_SPACE(many_mappings)
 	poke(shared, 0x1002);
 }
 
-GUEST("pagetables",
+const struct test guest_tests[] = {
 	{ "stores-leaf", test_stores_leaf },
 	{ "stores-upper", test_stores_upper },
 	{ "store-across-entries", test_store_across_entries },
@@ -371,4 +371,7 @@ GUEST("pagetables",
 	{ "split-and-merge", test_split_and_merge },
 	{ "large-page-over-tables", test_large_page_over_tables },
 	{ "many-spaces", test_many_spaces },
-	{ "many-mappings", test_many_mappings });
+	{ "many-mappings", test_many_mappings },
+};
+
+GUEST("pagetables");

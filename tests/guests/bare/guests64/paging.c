@@ -493,7 +493,7 @@ static void test_mode_switches(void)
 	write_cr3(cr3);
 }
 
-GUEST("paging",
+const struct test guest_tests[] = {
 	{ "levels-4k", test_levels },
 	{ "levels-2m", test_levels_2m },
 	{ "levels-1g", test_levels_1g },
@@ -516,4 +516,7 @@ GUEST("paging",
 	{ "implicit-access", test_implicit_access },
 	{ "non-canonical", test_non_canonical },
 	{ "cr3-bits", test_cr3_bits },
-	{ "mode-switches", test_mode_switches });
+	{ "mode-switches", test_mode_switches },
+};
+
+GUEST("paging");

@@ -117,11 +117,14 @@ static void test_triple_fault(void)
 	still_here();
 }
 
-GUEST("power",
+const struct test guest_tests[] = {
 	{ "tables", test_tables },
 	{ "pm-timer", test_pm_timer },
 	{ "poweroff", test_poweroff },
 	{ "i8042", test_i8042 },
 	{ "cf9", test_cf9 },
 	{ "acpi-reset", test_acpi_reset },
-	{ "triple-fault", test_triple_fault });
+	{ "triple-fault", test_triple_fault },
+};
+
+GUEST("power");

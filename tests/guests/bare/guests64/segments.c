@@ -363,7 +363,7 @@ static void test_tables(void)
 	asm volatile("lldt %w0" :: "r"(0));
 }
 
-GUEST("segments",
+const struct test guest_tests[] = {
 	{ "flat", test_flat },
 	{ "fs-gs", test_fs_gs },
 	{ "fsgsbase", test_fsgsbase },
@@ -374,4 +374,7 @@ GUEST("segments",
 	{ "compat", test_compat },
 	{ "iret-faults", test_iret_faults },
 	{ "iret-segments", test_iret_segments },
-	{ "tables", test_tables });
+	{ "tables", test_tables },
+};
+
+GUEST("segments");

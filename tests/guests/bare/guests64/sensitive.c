@@ -248,4 +248,6 @@ static void run_cases(const struct sensitive_case *cases, int count)
 
 #include "sensitive-c.h"
 
-GUEST("sensitive", SENSITIVE_TESTS);
+const struct test guest_tests[] = { SENSITIVE_TESTS };
+
+GUEST("sensitive");

@@ -162,7 +162,7 @@ static void test_empty_port(void)
 	check_eq(inl(0x2ff8), 0xffffffff, "long from an empty port");
 }
 
-GUEST("smoke",
+const struct test guest_tests[] = {
 	{ "magic", test_magic },
 	{ "cmdline", test_cmdline },
 	{ "memory-map", test_memory_map },
@@ -172,4 +172,7 @@ GUEST("smoke",
 	{ "mode", test_mode },
 	{ "fault-recovery", test_fault_recovery },
 	{ "fw-cfg", test_fw_cfg },
-	{ "empty-port", test_empty_port });
+	{ "empty-port", test_empty_port },
+};
+
+GUEST("smoke");

@@ -538,7 +538,7 @@ static void test_tsc(void)
 	}
 }
 
-GUEST("smp",
+const struct test guest_tests[] = {
 	{ "start", test_start },
 	{ "ap-state", test_ap_state },
 	{ "restart", test_restart },
@@ -551,4 +551,7 @@ GUEST("smp",
 	{ "atomic-ram", test_atomic_ram },
 	{ "atomic-table", test_atomic_table },
 	{ "atomic-dirty", test_atomic_dirty },
-	{ "tsc", test_tsc });
+	{ "tsc", test_tsc },
+};
+
+GUEST("smp");
