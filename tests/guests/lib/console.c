@@ -49,8 +49,6 @@ int strncmp(const char *a, const char *b, size_t n)
 	return 0;
 }
 
-void console_init(void);
-
 void console_init(void)
 {
 	outb(COM1 + 1, 0);

@@ -19,6 +19,9 @@ void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void vformat(char *buf, size_t size, const char *fmt, va_list ap);
 
+/* Makes the serial port ready for that. */
+void console_init(void);
+
 /* Value of the command line's word key=VALUE, or NULL. */
 const char *option(const char *key);
 

@@ -13,7 +13,6 @@ ulong mem_top;
 static ulong mem_next;
 
 extern u32 mb_magic, mb_info_pa;
-void console_init(void);
 void kernel_start(void);
 
 /* --- processor --- */

@@ -49,11 +49,12 @@ static void cr3_set_up(const struct bench *b, u64 n)
 /* The number of spaces is a power of two. */
 static void cr3_body(u64 n)
 {
+	volatile u64 *window = (volatile u64 *)WINDOW;
 	ulong i, mask = spaces - 1;
 
 	for (i = 0; i < n; i++)
 		write_cr3(root[i & mask]);
-	if (*(volatile u64 *)WINDOW != TAG((n - 1) & mask, 0))
+	if (*window != TAG((n - 1) & mask, 0))
 		fail("not the address space that was switched to last");
 }
 

@@ -173,7 +173,8 @@ static void test_pdptes(void)
 	pt_write(PT_PAE, s.root + 16, old | PT_W);
 	v = TRY(write_cr3(s.root));
 	if (v == NO_TRAP)
-		v = TRY(peek(0x80000000)) == VEC_PF && last_trap()->error & PF_RSVD ? VEC_GP : NO_TRAP;
+		v = TRY(peek(0x80000000)) == VEC_PF && last_trap()->error & PF_RSVD ?
+		    VEC_GP : NO_TRAP;
 	check_eq(v, VEC_GP, "reserved bit in a top-level entry");
 	pt_write(PT_PAE, s.root + 16, old);
 	write_cr3(s.root);

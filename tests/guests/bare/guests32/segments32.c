@@ -151,19 +151,20 @@ static void test_ldt(void)
 /* --- privilege --- */
 
 asm(".pushsection .text\n"
-    "seg_user_gate: push $0x2222\n push $0x1111\n lcall $0x4b, $0\n int $0x80\n"	/* SEL(0) | 3 */
-    "seg_gate: mov 8(%esp), %eax\n mov %cs, %ecx\n mov 12(%esp), %edx\n lret $8\n"
-    "seg_user_conforming: lcall $0x53, $seg_conforming\n int $0x80\n"		/* SEL(1) | 3 */
-    "seg_conforming: mov %cs, %ecx\n lret\n"
-    "seg_user_far: lcall $0x0b, $seg_conforming\n int $0x80\n"
-    "seg_user_popf: push $0x3202\n popf\n pushf\n pop %eax\n int $0x80\n"
-    "seg_user_sgdt: sgdt -16(%esp)\n int $0x80\n"
-    "seg_user_smsw: smsw %eax\n int $0x80\n"
-    "seg_user_sysenter: mov %esp, %ecx\n mov $seg_sysexit_to, %edx\n sysenter\n"
-    "seg_sysexit_to: mov %cs, %ecx\n int $0x80\n"
-    "seg_sysenter: mov %cs, %ebx\n mov %esp, %esi\n pushf\n pop %edi\n sysexit\n"
-    "seg_user_ss: mov %edi, %ss\n int $0x80\n"
-    ".popsection\n");
+	/* 0x4b is SEL(0) | 3, 0x53 is SEL(1) | 3. */
+	"seg_user_gate: push $0x2222\n push $0x1111\n lcall $0x4b, $0\n int $0x80\n"
+	"seg_gate: mov 8(%esp), %eax\n mov %cs, %ecx\n mov 12(%esp), %edx\n lret $8\n"
+	"seg_user_conforming: lcall $0x53, $seg_conforming\n int $0x80\n"
+	"seg_conforming: mov %cs, %ecx\n lret\n"
+	"seg_user_far: lcall $0x0b, $seg_conforming\n int $0x80\n"
+	"seg_user_popf: push $0x3202\n popf\n pushf\n pop %eax\n int $0x80\n"
+	"seg_user_sgdt: sgdt -16(%esp)\n int $0x80\n"
+	"seg_user_smsw: smsw %eax\n int $0x80\n"
+	"seg_user_sysenter: mov %esp, %ecx\n mov $seg_sysexit_to, %edx\n sysenter\n"
+	"seg_sysexit_to: mov %cs, %ecx\n int $0x80\n"
+	"seg_sysenter: mov %cs, %ebx\n mov %esp, %esi\n pushf\n pop %edi\n sysexit\n"
+	"seg_user_ss: mov %edi, %ss\n int $0x80\n"
+	".popsection\n");
 #define DECLARE(x) extern u8 x[]
 DECLARE(seg_user_gate); DECLARE(seg_gate); DECLARE(seg_user_conforming); DECLARE(seg_user_far);
 DECLARE(seg_user_popf); DECLARE(seg_user_sgdt); DECLARE(seg_user_smsw); DECLARE(seg_user_sysenter);
@@ -247,10 +248,10 @@ static void test_sysenter(void)
 /* --- tasks --- */
 
 asm(".pushsection .text\n"
-    "task_jmp: incl task_runs\n str task_tr\n ljmp $0xc0, $0\n jmp task_jmp\n"
-    "task_call: incl task_runs\n str task_tr\n pushf\n pop task_flags\n mov %cr0, %eax\n"
-    " mov %eax, task_cr0\n clts\n iret\n jmp task_call\n"
-    ".popsection\n");
+	"task_jmp: incl task_runs\n str task_tr\n ljmp $0xc0, $0\n jmp task_jmp\n"
+	"task_call: incl task_runs\n str task_tr\n pushf\n pop task_flags\n mov %cr0, %eax\n"
+	" mov %eax, task_cr0\n clts\n iret\n jmp task_call\n"
+	".popsection\n");
 DECLARE(task_jmp);
 DECLARE(task_call);
 volatile u32 task_runs, task_flags, task_cr0;
@@ -265,12 +266,15 @@ static void make_task(void *ip)
 	task.esp = (u32)task_stack + sizeof(task_stack);
 	task.eflags = FLAG_FIXED;
 	task.cs = KERNEL_CS;
-	task.ds = task.es = task.ss = KERNEL_DS;
+	task.ss = KERNEL_DS;
+	task.es = KERNEL_DS;
+	task.ds = KERNEL_DS;
 	task.cr3 = read_cr3();
 	task.iomap = sizeof(task);
 	set_sys_desc(SEL(5), (ulong)&task, sizeof(task) - 1, 0x89);
 	cpu_tss[0].cr3 = read_cr3();
-	task_runs = task_tr = 0;
+	task_tr = 0;
+	task_runs = 0;
 }
 
 /*

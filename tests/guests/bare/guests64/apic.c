@@ -178,8 +178,8 @@ static void test_tpr(void)
 	apic_self_ipi(0x5f);
 	apic_self_ipi(0x61);
 	open_window();
-	check(count[0x61] == 1 && count[0x5f] == 0, "with TPR 5F: %d of 61h, %d of 5Fh", count[0x61],
-	      count[0x5f]);
+	check(count[0x61] == 1 && count[0x5f] == 0, "with TPR 5F: %d of 61h, %d of 5Fh",
+	      count[0x61], count[0x5f]);
 	apic_write(APIC_TPR, 0x4f);
 	open_window();
 	check_eq(count[0x5f], 1, "interrupts after TPR went down");
@@ -237,8 +237,8 @@ static void test_logical(void)
 	apic_icr(0x08, ICR_LOGICAL | ICR_ASSERT | 0x43);
 	open_window();
 	open_window();
-	check(count[0x41] == 1 && count[0x42] == 1 && count[0x43] == 0, "flat: %d %d %d", count[0x41],
-	      count[0x42], count[0x43]);
+	check(count[0x41] == 1 && count[0x42] == 1 && count[0x43] == 0, "flat: %d %d %d",
+	      count[0x41], count[0x42], count[0x43]);
 	apic_write(APIC_DFR, 0x0fffffff);
 	apic_write(APIC_LDR, 0x24000000);
 	apic_icr(0x24, ICR_LOGICAL | ICR_ASSERT | 0x44);
@@ -418,7 +418,8 @@ static void test_x2apic(void)
 	known_on_bochs("the logical id is not made from the id; off to x2APIC is allowed");
 	EXPECT_TRAP_ERR(VEC_GP, 0, rdmsr(0x802));
 	/* Extended mode needs the enable bit. */
-	EXPECT_TRAP_ERR(VEC_GP, 0, wrmsr(MSR_APIC_BASE, (base | APIC_BASE_X2) & ~(u64)APIC_BASE_ON));
+	EXPECT_TRAP_ERR(VEC_GP, 0,
+			wrmsr(MSR_APIC_BASE, (base | APIC_BASE_X2) & ~(u64)APIC_BASE_ON));
 	wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
 	check(apic_x2(), "APIC base is %llx", (unsigned long long)rdmsr(MSR_APIC_BASE));
 	check_eq(rdmsr(0x802), id, "id");
@@ -488,7 +489,8 @@ static void test_pic(void)
 	pit_program(0, 2, PIT_HZ / 200);
 	pic_mask(0xfffe);
 	irq_on();
-	check(WAIT_FOR(2000, pic_count[0] >= 3), "%d timer interrupts in two seconds", pic_count[0]);
+	check(WAIT_FOR(2000, pic_count[0] >= 3), "%d timer interrupts in two seconds",
+	      pic_count[0]);
 	irq_off();
 	pic_mask(0xffff);
 	open_window();
@@ -556,7 +558,8 @@ static void test_rtc(void)
 	cmos_read(0x0c);
 	pic_mask(0xfefb);
 	irq_on();
-	check(WAIT_FOR(3000, pic_count[8] >= 5), "%d periodic interrupts in three seconds", pic_count[8]);
+	check(WAIT_FOR(3000, pic_count[8] >= 5), "%d periodic interrupts in three seconds",
+	      pic_count[8]);
 	irq_off();
 	/* Update-ended: one a second. */
 	cmos_write(0x0b, (b & ~0x40) | 0x10);
@@ -647,7 +650,8 @@ static void test_ioapic_level(void)
 	outb(0x3fc, 0xb);
 	outb(0x3f9, 2);
 	irq_on();
-	check(WAIT_FOR(1000, level_count >= 3), "%d interrupts of a line that stays up", level_count);
+	check(WAIT_FOR(1000, level_count >= 3), "%d interrupts of a line that stays up",
+	      level_count);
 	delay_ms(2);
 	irq_off();
 	check_eq(level_count, 3, "interrupts");

@@ -18,7 +18,8 @@ static void test_leaves(void)
 
 	check(max >= 1 && max < 0x1000, "highest leaf %x", max);
 	check(ext >= 0x80000008 && ext < 0x80001000, "highest extended leaf %x", ext);
-	check(cpu_phys_bits() >= 36 && cpu_phys_bits() <= 52, "physical address bits %d", cpu_phys_bits());
+	check(cpu_phys_bits() >= 36 && cpu_phys_bits() <= 52, "physical address bits %d",
+	      cpu_phys_bits());
 	for (i = 0; i < 3; i++) {
 		c = cpuid(0x80000002 + i, 0);
 		memcpy(brand + 16 * i, &c, 16);
@@ -109,7 +110,9 @@ static void test_plain_msrs(void)
 /* Addresses in MSRs must be canonical. */
 static void test_canonical_msrs(void)
 {
-	static const u32 msr[] = { MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE };
+	static const u32 msr[] = {
+		MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE
+	};
 	u32 i;
 
 	known_on_tcg("bases that are not canonical are taken");
@@ -399,7 +402,7 @@ static void test_pvclock(void)
 			barrier();
 			delta = rdtsc() - c->tsc;
 			delta = c->shift < 0 ? delta >> -c->shift : delta << c->shift;
-			ns[i] = c->ns + (u64)((unsigned __int128)delta * c->mul >> 32);
+			ns[i] = c->ns + (u64)((__uint128_t)delta * c->mul >> 32);
 			barrier();
 		} while (v & 1 || v != c->version);
 		if (!i)

@@ -213,17 +213,17 @@ static void test_double_fault(void)
 /* --- user mode --- */
 
 asm(".pushsection .text\n .balign 4096\n exc_user_page:\n"
-    "exc_user_cli: cli\n int $0x80\n"
-    "exc_user_hlt: hlt\n int $0x80\n"
-    "exc_user_in: in $0x71, %al\n int $0x80\n"
-    "exc_user_int: int $0x41\n"
-    "exc_user_cr: mov %cr0, %rax\n"
-    "exc_user_rdmsr: rdmsr\n"
-    "exc_user_int3: int3\n"
-    "exc_user_align: pushf\n orl $0x40000, (%rsp)\n popf\n mov -7(%rsp), %eax\n int $0x80\n"
-    "exc_user_tf: pushf\n orl $0x100, (%rsp)\n popf\n nop\n int $0x80\n"
-    "exc_user_invlpg: invlpg (%rsp)\n"
-    " .balign 4096\n .popsection\n");
+	"exc_user_cli: cli\n int $0x80\n"
+	"exc_user_hlt: hlt\n int $0x80\n"
+	"exc_user_in: in $0x71, %al\n int $0x80\n"
+	"exc_user_int: int $0x41\n"
+	"exc_user_cr: mov %cr0, %rax\n"
+	"exc_user_rdmsr: rdmsr\n"
+	"exc_user_int3: int3\n"
+	"exc_user_align: pushf\n orl $0x40000, (%rsp)\n popf\n mov -7(%rsp), %eax\n int $0x80\n"
+	"exc_user_tf: pushf\n orl $0x100, (%rsp)\n popf\n nop\n int $0x80\n"
+	"exc_user_invlpg: invlpg (%rsp)\n"
+	" .balign 4096\n .popsection\n");
 extern u8 exc_user_page[];
 
 #define USER_VA 0x500000000000ul
@@ -637,7 +637,8 @@ static void test_delivery_after_flush(void)
 		write_cr3(read_cr3());
 		apic_self_ipi(0x41);
 		asm volatile("nop; nop");
-		if (!check(WAIT_FOR(100, irqs == i + 1), "interrupts: expected %d, seen %d", i + 1, irqs))
+		if (!check(WAIT_FOR(100, irqs == i + 1), "interrupts: expected %d, seen %d",
+			   i + 1, irqs))
 			break;
 	}
 	irq_off();
@@ -770,7 +771,9 @@ static void test_nmi(void)
 {
 	apic_enable();
 	set_handler(VEC_NMI, nmi_handler);
-	nmis = nmi_max_depth = nmi_again = 0;
+	nmi_again = 0;
+	nmi_max_depth = 0;
+	nmis = 0;
 	nmi_breakpoint = false;
 	apic_icr(apic_id(), ICR_NMI | ICR_ASSERT);
 	asm volatile("nop; nop");

@@ -114,8 +114,8 @@ static void note_change(ulong e)
 			if (!k->changes)
 				k->changed = e;
 			if (k->changes || on_path(&was, e) || on_path(&current[cpu][i], e))
-				k->changes += twice_on_path(&was) || twice_on_path(&current[cpu][i]) ?
-					      2 : 1;
+				k->changes += twice_on_path(&was) ||
+					      twice_on_path(&current[cpu][i]) ? 2 : 1;
 			k->global |= was.global || current[cpu][i].global;
 		}
 }
@@ -493,7 +493,8 @@ static void build(void)
 	}
 	pt_map_user(&roots[0], 0x500000000000);
 	for (i = 1; i < ROOTS; i++)
-		pt_write(PT_4LEVEL, roots[i].root + 0xa0 * 8, pt_read(PT_4LEVEL, roots[0].root + 0xa0 * 8));
+		pt_write(PT_4LEVEL, roots[i].root + 0xa0 * 8,
+			 pt_read(PT_4LEVEL, roots[0].root + 0xa0 * 8));
 	for (i = 0; i < POOL + LARGE; i++) {
 		ulong page = i < POOL ? pool[i] : large + (ulong)(i - POOL) * PAGE_SIZE;
 

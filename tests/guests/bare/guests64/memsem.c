@@ -63,14 +63,14 @@ static void test_la57(void)
 extern u8 implicit_code[], implicit_code_end[], implicit_load[], implicit_lar[], implicit_in[];
 extern u8 implicit_int[], implicit_trap[];
 asm(".pushsection .text\n"
-    "implicit_code:\n"
-    "implicit_load: mov %edi, %es\n int $0x80\n"
-    "implicit_lar: lar %edi, %eax\n int $0x80\n"
-    "implicit_in: in $0x80, %al\n int $0x80\n"
-    "implicit_int: int $0xc4\n"
-    "implicit_trap: int $0x80\n"
-    "implicit_code_end:\n"
-    ".popsection\n");
+	"implicit_code:\n"
+	"implicit_load: mov %edi, %es\n int $0x80\n"
+	"implicit_lar: lar %edi, %eax\n int $0x80\n"
+	"implicit_in: in $0x80, %al\n int $0x80\n"
+	"implicit_int: int $0xc4\n"
+	"implicit_trap: int $0x80\n"
+	"implicit_code_end:\n"
+	".popsection\n");
 _Static_assert(GATE == 0xc4, "the code above has the number of the gate");
 
 struct implicit {
@@ -107,7 +107,8 @@ static void install(struct page_pair *p)
 
 static int run_implicit(const struct implicit *a, bool user, bool ac)
 {
-	ulong flags = read_flags(), sel = TEST_SEL | 3, ip = USER_VA + (a->code - implicit_code), out;
+	ulong flags = read_flags(), sel = TEST_SEL | 3, out;
+	ulong ip = USER_VA + (a->code - implicit_code);
 	int v;
 
 	if (user) {
@@ -143,7 +144,8 @@ static void check_implicit(struct page_pair *p, const struct pt_env *env, const 
 	pt_walk(&read, &p->space, env, at, access);
 	pt_walk(&write, &p->space, env, at, access | ACC_WRITE);
 	read_done = !read.fault;
-	operand[0] = operand[1] = 0;
+	operand[1] = 0;
+	operand[0] = 0;
 	if (a->code == implicit_load || a->code == implicit_lar) {
 		operand[0] = make_desc(0, 0xfffff, a->access & ACC_WRITE ? 0xf2 : 0xf3, 0xc);
 	} else if (a->code == implicit_int) {
@@ -170,12 +172,15 @@ static void check_implicit(struct page_pair *p, const struct pt_env *env, const 
 	if (check(fault ? v == VEC_PF : v == NO_TRAP, "%s by %s: vector %d error %lx, by the model %s%x",
 		  a->name, user ? "user" : "kernel", v, v == NO_TRAP ? 0 : last_trap()->error,
 		  fault ? "" : "none, or ", error) && fault) {
-		check(!((last_trap()->error ^ error) & ~either), "%s by %s: error code %lx, by the model %x",
+		check(!((last_trap()->error ^ error) & ~either),
+		      "%s by %s: error code %lx, by the model %x",
 		      a->name, user ? "user" : "kernel", last_trap()->error, error);
 		check(last_trap()->cr2 >= at - 40 && last_trap()->cr2 < at + 16,
-		      "%s by %s: CR2 %lx for %lx", a->name, user ? "user" : "kernel", last_trap()->cr2, at);
+		      "%s by %s: CR2 %lx for %lx",
+		      a->name, user ? "user" : "kernel", last_trap()->cr2, at);
 	}
-	check(pt_walk_marked(a->access & ACC_WRITE ? &write : &read, PT_4LEVEL, !fault, false, read_done),
+	check(pt_walk_marked(a->access & ACC_WRITE ? &write : &read, PT_4LEVEL, !fault, false,
+			     read_done),
 	      "%s by %s, %s: accessed or dirty bits: %llx %llx %llx %llx", a->name,
 	      user ? "user" : "kernel", fault ? "refused" : "done",
 	      (unsigned long long)pt_read(PT_4LEVEL, write.entry[4]),

@@ -97,8 +97,10 @@ static void test_mov_forms(void)
 	ulong f1, f2;							\
 									\
 	set_tmict(start);						\
-	asm volatile("clc; " insn " (%1); pushf; pop %0" : "=r"(f1) : "r"(TMICT) : "memory", "cc");	\
-	asm volatile("clc; " insn " (%1); pushf; pop %0" : "=r"(f2) : "r"(&ram) : "memory", "cc");	\
+	asm volatile("clc; " insn " (%1); pushf; pop %0"		\
+		     : "=r"(f1) : "r"(TMICT) : "memory", "cc");		\
+	asm volatile("clc; " insn " (%1); pushf; pop %0"		\
+		     : "=r"(f2) : "r"(&ram) : "memory", "cc");		\
 	check_eq(tmict(), ram, insn);					\
 	check_eq(f1 & FLAGS_ARITH, f2 & FLAGS_ARITH, "flags of " insn);	\
 } while (0)
@@ -204,7 +206,7 @@ static void test_mmx(void)
 		     : "=r"(v) : "r"(TMICT), "m"(env) : "memory");
 	check_eq(v, 0x89abcdef, "MOVD from a device");
 	/* All registers are in use, and TOP is 0. */
-	check(!(env.tag & env.tag >> 1 & 0x5555) && !(env.sw & 0x3800), "tags %x, status %x",
+	check(!(env.tag & (env.tag >> 1) & 0x5555) && !(env.sw & 0x3800), "tags %x, status %x",
 	      env.tag, env.sw);
 	asm volatile("movq %0, %%mm2; movd %%mm2, (%1); emms" :: "m"(r), "r"(TMICT) : "memory");
 	check_eq(tmict(), 0x55667788, "MOVD to a device");
@@ -280,7 +282,8 @@ static void test_sse(void)
 
 	known_on_qemu("an unbacked address reads as 0");
 #define SSE_LOAD(insn, lo, hi) do {					\
-		in[0] = in[1] = 0;					\
+		in[1] = 0;						\
+		in[0] = 0;						\
 		asm volatile("pxor %%xmm1, %%xmm1; " insn " (%0), %%xmm1; movdqu %%xmm1, (%1)"	\
 			     :: "r"(HOLE), "r"(in) : "memory");		\
 		check(in[0] == (lo) && in[1] == (hi), insn " gave %llx %llx",	\
@@ -321,7 +324,8 @@ static void test_strings_read(void)
 		di = (ulong)buffer + 16 + (i ? 99 : 0);
 		n = 100;
 		if (i)
-			asm volatile("std; rep movsb; cld" : "+S"(si), "+D"(di), "+c"(n) :: "memory", "cc");
+			asm volatile("std; rep movsb; cld"
+				     : "+S"(si), "+D"(di), "+c"(n) :: "memory", "cc");
 		else
 			asm volatile("rep movsb" : "+S"(si), "+D"(di), "+c"(n) :: "memory");
 		check_eq(n, 0, "RCX");
@@ -401,7 +405,8 @@ static void test_strings_write(void)
 	di = HOLE + 0x3000;
 	n = 700;
 	asm volatile("std; rep stosq; cld" : "+D"(di), "+c"(n) : "a"(0) : "memory", "cc");
-	check(n == 0 && di == HOLE + 0x3000 - 5600, "REP STOSQ down over pages: RCX %lx RDI %lx", n, di);
+	check(n == 0 && di == HOLE + 0x3000 - 5600, "REP STOSQ down over pages: RCX %lx RDI %lx",
+	      n, di);
 }
 
 /* --- each write is one write --- */
@@ -432,7 +437,8 @@ static void test_once(void)
 	apic_set_up();
 	set_handler(0x41, irq_handler);
 	ONCE("MOV", *(volatile u32 *)ICR = cmd);
-	ONCE("MOVSL", si = (ulong)&q; di = ICR; asm volatile("movsl" : "+S"(si), "+D"(di) :: "memory"));
+	ONCE("MOVSL", si = (ulong)&q; di = ICR;
+	     asm volatile("movsl" : "+S"(si), "+D"(di) :: "memory"));
 	ONCE("REP STOSL", n = 1; di = ICR;
 	     asm volatile("rep stosl" : "+c"(n), "+D"(di) : "a"(cmd) : "memory"));
 	ONCE("XCHG", r = cmd; asm volatile("xchgl %0, (%1)" : "+r"(r) : "r"(ICR) : "memory"));
@@ -519,7 +525,8 @@ static void test_rights(void)
 	check_eq(r->si, apic + APIC_TMICT, "RSI after a destination fault");
 	/* In the middle of a REP, from the hole into a missing page. */
 	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("rep movsb" :: "S"(VA + PAGE_SIZE),
-		"D"(VA + 3 * PAGE_SIZE - 10), "c"(100) : "memory"));
+						   "D"(VA + 3 * PAGE_SIZE - 10), "c"(100)
+						   : "memory"));
 	check(r->cx == 90 && r->si == VA + PAGE_SIZE + 10 && r->di == VA + 3 * PAGE_SIZE,
 	      "registers in the middle: RCX %lx RSI %lx RDI %lx", r->cx, r->si, r->di);
 	check_eq(last_trap()->cr2, VA + 3 * PAGE_SIZE, "CR2");
@@ -529,27 +536,27 @@ static void test_rights(void)
 /* --- 16-bit and 32-bit code --- */
 
 asm(".pushsection .text\n"
-    ".code32\n"
-    "compat32: movl (%edi), %eax\n"
-    "	addl $5, (%edi)\n"
-    "	movl 0x380(%edx), %ecx\n"
-    "	lret\n"
-    "	.balign 16\n"
-    ".code16\n"
+	".code32\n"
+	"compat32: movl (%edi), %eax\n"
+	"	addl $5, (%edi)\n"
+	"	movl 0x380(%edx), %ecx\n"
+	"	lret\n"
+	"	.balign 16\n"
+	".code16\n"
 	/* DS has the APIC's base: 16-bit addresses within it. */
-    "compat16: mov %ds, %cx\n"
-    "	mov $0x50, %ax\n"	/* SPARE_SEL + 8 */
-    "	mov %ax, %ds\n"
-    "	mov $0x300, %bx\n"
-    "	mov $0x80, %si\n"
-    "	movl (%bx,%si), %eax\n"
-    "	movl %eax, %edx\n"
-    "	addl $0x100, 0x80(%bx)\n"
-    "	mov %cx, %ds\n"
-    "	movl %edx, %eax\n"
-    "	lretl\n"
-    ".code64\n"
-    ".popsection\n");
+	"compat16: mov %ds, %cx\n"
+	"	mov $0x50, %ax\n"	/* SPARE_SEL + 8 */
+	"	mov %ax, %ds\n"
+	"	mov $0x300, %bx\n"
+	"	mov $0x80, %si\n"
+	"	movl (%bx,%si), %eax\n"
+	"	movl %eax, %edx\n"
+	"	addl $0x100, 0x80(%bx)\n"
+	"	mov %cx, %ds\n"
+	"	movl %edx, %eax\n"
+	"	lretl\n"
+	".code64\n"
+	".popsection\n");
 extern u8 compat32[], compat16[];
 
 static u32 far_call(u16 sel, ulong ip, ulong di, ulong dx)
@@ -557,7 +564,8 @@ static u32 far_call(u16 sel, ulong ip, ulong di, ulong dx)
 	struct __attribute__((packed)) { u32 ip; u16 sel; } p = { ip, sel };
 	u32 ax;
 
-	asm volatile("lcall *%3" : "=a"(ax), "+D"(di), "+d"(dx) : "m"(p) : "rbx", "rcx", "rsi", "memory", "cc");
+	asm volatile("lcall *%3" : "=a"(ax), "+D"(di), "+d"(dx) : "m"(p)
+		     : "rbx", "rcx", "rsi", "memory", "cc");
 	return ax;
 }
 
@@ -650,28 +658,33 @@ static void test_port_string_faults(void)
 
 	open_space();
 	outb(SCRATCH, 0x44);
-	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("rep insb" :: "D"(gap - 7), "c"(20), "d"(SCRATCH) : "memory"));
+	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("rep insb" :: "D"(gap - 7), "c"(20),
+						   "d"(SCRATCH) : "memory"));
 	check(r->cx == 13 && r->di == gap && last_trap()->cr2 == gap,
-	      "REP INSB into a missing page: RCX %lx RDI %lx CR2 %lx", r->cx, r->di, last_trap()->cr2);
+	      "REP INSB into a missing page: RCX %lx RDI %lx CR2 %lx",
+	      r->cx, r->di, last_trap()->cr2);
 	check_eq(*(volatile u8 *)(gap - 1), 0x44, "last byte before the gap");
 	memset((void *)(ram + PAGE_SIZE - 16), 0x66, 16);
-	EXPECT_TRAP_ERR(VEC_PF, 0, asm volatile("rep outsb" :: "S"(gap - 5), "c"(20), "d"(SCRATCH) : "memory"));
+	EXPECT_TRAP_ERR(VEC_PF, 0, asm volatile("rep outsb" :: "S"(gap - 5), "c"(20),
+						"d"(SCRATCH) : "memory"));
 	check(r->cx == 15 && r->si == gap && last_trap()->cr2 == gap,
-	      "REP OUTSB from a missing page: RCX %lx RSI %lx CR2 %lx", r->cx, r->si, last_trap()->cr2);
+	      "REP OUTSB from a missing page: RCX %lx RSI %lx CR2 %lx",
+	      r->cx, r->si, last_trap()->cr2);
 	check_eq(inb(SCRATCH), 0x66, "last byte out");
 	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("insl" :: "D"(gap - 2), "d"(0x2ff8) : "memory"));
 	check_eq(last_trap()->cr2, gap, "CR2 of INSL over the edge");
-	EXPECT_TRAP_ERR(VEC_GP, 0, asm volatile("insb" :: "D"(0x0000900000000000ul), "d"(SCRATCH) : "memory"));
+	EXPECT_TRAP_ERR(VEC_GP, 0, asm volatile("insb" :: "D"(0x0000900000000000ul),
+						"d"(SCRATCH) : "memory"));
 	close_space();
 }
 
 /* --- who may use a port: SDM Vol. 1 18.5 --- */
 
 asm(".pushsection .text\n .balign 4096\n io_user_page:\n"
-    "io_user_in8: in %dx, %al\n int $0x80\n"
-    "io_user_in32: in %dx, %eax\n int $0x80\n"
-    "io_user_outs: mov %rsi, %rcx\n lea io_user_page(%rip), %rsi\n rep outsb\n int $0x80\n"
-    " .balign 4096\n .popsection\n");
+	"io_user_in8: in %dx, %al\n int $0x80\n"
+	"io_user_in32: in %dx, %eax\n int $0x80\n"
+	"io_user_outs: mov %rsi, %rcx\n lea io_user_page(%rip), %rsi\n rep outsb\n int $0x80\n"
+	" .balign 4096\n .popsection\n");
 extern u8 io_user_page[], io_user_in8[], io_user_in32[], io_user_outs[];
 
 /* User code gets the port in RDI; it has to be in RDX. */

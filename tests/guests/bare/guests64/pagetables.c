@@ -187,7 +187,8 @@ WITH_SPACE(user_writes_table)
 
 	pt_map(&space, alias, pte & -PAGE_SIZE, PT_W | PT_U, 1);
 	for (i = 0; i < 8; i++) {
-		check_eq(user_run(pt_user_store, alias + (pte & 0xfff), frame[i & 3] | PT_P | PT_U, 0),
+		check_eq(user_run(pt_user_store, alias + (pte & 0xfff),
+				  frame[i & 3] | PT_P | PT_U, 0),
 			 USER_TRAP, "user store into the table");
 		invlpg(REGION);
 		check_eq(user_run(pt_user_load, REGION, 0, 0), USER_TRAP, "user load");
@@ -337,7 +338,8 @@ WITH_SPACE(many_mappings)
 				check(false, "mapping %d does not reach the frame", i);
 		}
 		for (i = 0; i < MAPPINGS; i++)
-			set_entry(pt_entry(&space, REGION + (9ul << 30) + i * step, 1), shared | PT_P);
+			set_entry(pt_entry(&space, REGION + (9ul << 30) + i * step, 1),
+				  shared | PT_P);
 		write_cr3(space.root);
 		for (i = 0; i < MAPPINGS; i += 7)
 			EXPECT_TRAP_ERR(VEC_PF, PF_P | PF_W,

@@ -362,7 +362,8 @@ WITH_SPACE(crossing)
 	set_entry(pte + 8, 0);
 	invlpg(REGION + PAGE_SIZE);
 	memcpy((void *)(frame[0] + PAGE_SIZE - 2), "\xb8\x01", 2);	/* mov $imm32, %eax */
-	EXPECT_TRAP(VEC_PF, asm volatile("call *%0" :: "r"(REGION + PAGE_SIZE - 2) : "rax", "memory"));
+	EXPECT_TRAP(VEC_PF, asm volatile("call *%0" :: "r"(REGION + PAGE_SIZE - 2)
+					 : "rax", "memory"));
 	check_eq(last_trap()->cr2, REGION + PAGE_SIZE, "CR2 of the fetch");
 	check_eq(last_trap()->ip, REGION + PAGE_SIZE - 2, "RIP of the fetch");
 }
@@ -376,13 +377,13 @@ WITH_SPACE(rep_fault)
 	set_entry(pte, frame[0] | PT_P | PT_W);
 	set_entry(pte + 8, 0);
 	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("rep movsb" :: "S"(source), "c"(300),
-		"D"(REGION + PAGE_SIZE - 100) : "memory"));
+						   "D"(REGION + PAGE_SIZE - 100) : "memory"));
 	check_eq(r->cx, 200, "RCX");
 	check_eq(r->si, (ulong)source + 100, "RSI");
 	check_eq(r->di, REGION + PAGE_SIZE, "RDI");
 	check_eq(last_trap()->cr2, REGION + PAGE_SIZE, "CR2");
 	EXPECT_TRAP_ERR(VEC_PF, PF_W, asm volatile("rep stosq" :: "a"(0), "c"(100),
-		"D"(REGION + PAGE_SIZE - 80) : "memory"));
+						   "D"(REGION + PAGE_SIZE - 80) : "memory"));
 	check_eq(r->cx, 90, "RCX of STOS");
 	check_eq(r->di, REGION + PAGE_SIZE, "RDI of STOS");
 	poke(frame[0], 0x1000);

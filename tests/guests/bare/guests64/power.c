@@ -32,9 +32,9 @@ static void test_tables(void)
 	struct acpi_fadt *fadt = acpi_find("FACP");
 	struct acpi_header *madt = acpi_find("APIC");
 
-	if (!check(acpi_rsdp() != NULL, "no RSDP between E0000 and FFFFF"))
+	if (!check(acpi_rsdp(), "no RSDP between E0000 and FFFFF"))
 		return;
-	if (!check(fadt != NULL, "no FADT"))
+	if (!check(fadt, "no FADT"))
 		return;
 	check(acpi_checksum_ok(fadt, fadt->h.length), "checksum of the FADT");
 	check(fadt->pm1a_cnt && fadt->pm1a_cnt < 0x10000, "PM1a control at %x", fadt->pm1a_cnt);
@@ -60,7 +60,8 @@ static void test_pm_timer(void)
 	b = inl(fadt->pm_tmr);
 	ticks = (b - a) & 0xffffff;
 	/* Wide bounds: emulated machines stumble. */
-	check(ticks > 71590 / 4 && ticks < 71590 * 20, "%u ticks in 20 ms, about 71590 expected", ticks);
+	check(ticks > 71590 / 4 && ticks < 71590 * 20,
+	      "%u ticks in 20 ms, about 71590 expected", ticks);
 }
 
 static void test_poweroff(void)

@@ -15,25 +15,25 @@
 #define LOW_VA 0x7fc00000ul
 
 asm(".pushsection .text\n .balign 4096\n seg_page:\n"
-    "seg_syscall: syscall\n mov %cs, %r14\n int $0x80\n"
-    "seg_int: int $0x80\n"
-    "seg_segs: mov %ds, %eax\n mov %es, %ecx\n mov %ss, %edx\n int $0x80\n"
-    "seg_gs: mov %gs:0, %rax\n int $0x80\n"
-    "seg_swapgs: swapgs\n int $0x80\n"
-    "seg_sgdt: sgdt -16(%rsp)\n int $0x80\n"
-    "seg_sldt: sldt %eax\n str %ecx\n smsw %edx\n int $0x80\n"
-    "seg_popf: pushq $0x3202\n popf\n pushf\n pop %rax\n int $0x80\n"
-    "seg_gate: rex.w lcall *(%rdi)\n int $0x80\n"
-    "seg_fsgsbase: wrfsbase %rdi\n rdfsbase %rax\n mov %fs:0, %rcx\n int $0x80\n"
-    ".code32\n"
-    "seg_compat: mov %esp, %eax\n mov %cs, %ecx\n push $0x1234\n pop %edx\n int $0x80\n"
-    "seg_compat_syscall: syscall\n int $0x80\n"
-    ".code64\n"
-    " .balign 4096\n"
-    "seg_kernel_gate: mov %cs, %eax\n mov %rsp, %rbx\n mov 8(%rsp), %rcx\n rex.w lret\n"
-    "seg_lstar: mov %rsp, %r12\n pushf\n pop %r13\n mov %cs, %ebx\n sysretq\n"
-    "seg_cstar: mov $0xc, %ebx\n sysretl\n"
-    ".popsection\n");
+	"seg_syscall: syscall\n mov %cs, %r14\n int $0x80\n"
+	"seg_int: int $0x80\n"
+	"seg_segs: mov %ds, %eax\n mov %es, %ecx\n mov %ss, %edx\n int $0x80\n"
+	"seg_gs: mov %gs:0, %rax\n int $0x80\n"
+	"seg_swapgs: swapgs\n int $0x80\n"
+	"seg_sgdt: sgdt -16(%rsp)\n int $0x80\n"
+	"seg_sldt: sldt %eax\n str %ecx\n smsw %edx\n int $0x80\n"
+	"seg_popf: pushq $0x3202\n popf\n pushf\n pop %rax\n int $0x80\n"
+	"seg_gate: rex.w lcall *(%rdi)\n int $0x80\n"
+	"seg_fsgsbase: wrfsbase %rdi\n rdfsbase %rax\n mov %fs:0, %rcx\n int $0x80\n"
+	".code32\n"
+	"seg_compat: mov %esp, %eax\n mov %cs, %ecx\n push $0x1234\n pop %edx\n int $0x80\n"
+	"seg_compat_syscall: syscall\n int $0x80\n"
+	".code64\n"
+	" .balign 4096\n"
+	"seg_kernel_gate: mov %cs, %eax\n mov %rsp, %rbx\n mov 8(%rsp), %rcx\n rex.w lret\n"
+	"seg_lstar: mov %rsp, %r12\n pushf\n pop %r13\n mov %cs, %ebx\n sysretq\n"
+	"seg_cstar: mov $0xc, %ebx\n sysretl\n"
+	".popsection\n");
 #define DECLARE(x) extern u8 x[]
 DECLARE(seg_page); DECLARE(seg_syscall); DECLARE(seg_int); DECLARE(seg_segs); DECLARE(seg_gs);
 DECLARE(seg_swapgs); DECLARE(seg_sgdt); DECLARE(seg_sldt); DECLARE(seg_popf); DECLARE(seg_gate);
@@ -208,7 +208,8 @@ WITH_USER(call_gate)
 	u64 ip = (ulong)seg_kernel_gate;
 
 	/* 16 bytes; no parameters; SS inside is null. */
-	set_desc(SEL(1), (ip & 0xffff) | KERNEL_CS << 16 | 0xecull << 40 | (ip >> 16 & 0xffff) << 48);
+	set_desc(SEL(1), (ip & 0xffff) | KERNEL_CS << 16 | 0xecull << 40 |
+			 (ip >> 16 & 0xffff) << 48);
 	set_desc(SEL(2), ip >> 32);
 	memcpy((void *)data, &far, sizeof(far));
 	check_eq(user_run(user(seg_gate), USER_VA + 2 * PAGE_SIZE, 0, 0), USER_TRAP,
@@ -218,8 +219,10 @@ WITH_USER(call_gate)
 	check_eq(r->cx & 0xffff, USER_CS64, "CS pushed");
 	check_eq(r->sp, user_stack, "RSP afterwards");
 	/* A gate to 32-bit code is none here. */
-	set_desc(SEL(1), (ip & 0xffff) | FLAT_CS32 << 16 | 0xecull << 40 | (ip >> 16 & 0xffff) << 48);
-	check_eq(user_run(user(seg_gate), USER_VA + 2 * PAGE_SIZE, 0, 0), VEC_GP, "gate to 32-bit code");
+	set_desc(SEL(1), (ip & 0xffff) | FLAT_CS32 << 16 | 0xecull << 40 |
+			 (ip >> 16 & 0xffff) << 48);
+	check_eq(user_run(user(seg_gate), USER_VA + 2 * PAGE_SIZE, 0, 0), VEC_GP,
+		 "gate to 32-bit code");
 	check_eq(last_trap()->error, FLAT_CS32, "error code");
 }
 
@@ -286,15 +289,15 @@ WITH_USER(compat)
 	check_eq(r->dx, 0x1234, "PUSH and POP");
 	syscall_on();
 	if (cpu_is_amd()) {
-		check_eq(user_run_frame(LOW_VA + (seg_compat_syscall - seg_page), USER_CS32, FLAG_FIXED,
-					LOW_VA + 2 * PAGE_SIZE, USER_DS, 0, 0), USER_TRAP,
-			 "SYSCALL of 32-bit code");
+		check_eq(user_run_frame(LOW_VA + (seg_compat_syscall - seg_page), USER_CS32,
+					FLAG_FIXED, LOW_VA + 2 * PAGE_SIZE, USER_DS, 0, 0),
+			 USER_TRAP, "SYSCALL of 32-bit code");
 		check_eq(r->bx, 0xc, "CSTAR was entered");
 		check_eq(r->cs & 0xffff, USER_CS32, "CS afterwards");
 	} else {
-		check_eq(user_run_frame(LOW_VA + (seg_compat_syscall - seg_page), USER_CS32, FLAG_FIXED,
-					LOW_VA + 2 * PAGE_SIZE, USER_DS, 0, 0), VEC_UD,
-			 "SYSCALL of 32-bit code");
+		check_eq(user_run_frame(LOW_VA + (seg_compat_syscall - seg_page), USER_CS32,
+					FLAG_FIXED, LOW_VA + 2 * PAGE_SIZE, USER_DS, 0, 0),
+			 VEC_UD, "SYSCALL of 32-bit code");
 	}
 	syscall_off();
 }
@@ -345,7 +348,8 @@ static void test_tables(void)
 	u16 sel;
 
 	asm volatile("sgdt %0" : "=m"(d));
-	check(d.base == (ulong)gdt && d.limit == gdt_end - (u8 *)gdt - 1, "SGDT: %lx %x", d.base, d.limit);
+	check(d.base == (ulong)gdt && d.limit == gdt_end - (u8 *)gdt - 1, "SGDT: %lx %x",
+	      d.base, d.limit);
 	asm volatile("sidt %0" : "=m"(d));
 	check(d.base == (ulong)idt && d.limit == 4095, "SIDT: %lx %x", d.base, d.limit);
 	asm volatile("str %0" : "=r"(sel));

@@ -145,7 +145,9 @@ static void set_up(u32 with)
 	if (HAS_RDTSCP)
 		wrmsr(MSR_TSC_AUX, TSC_AUX);
 	memset(data, 0, PAGE_SIZE);
-	gate_seen = syscall_cs = woken = 0;
+	woken = 0;
+	syscall_cs = 0;
+	gate_seen = 0;
 
 	cr0_now = with & WITH_NOWP ? CR0_BOOT & ~(ulong)CR0_WP : CR0_BOOT;
 	write_cr0(cr0_now);

@@ -11,8 +11,6 @@
 
 #define VA 0x600000000000ul
 
-extern volatile u32 ap_ticket;
-
 static bool need_cpus(void)
 {
 	smp_start();
@@ -33,8 +31,8 @@ static void test_start(void)
 	check_eq(smp_count, n, "processors running");
 	for (i = 0; i < smp_count; i++)
 		for (j = 0; j < i; j++)
-			check(cpus[i].apic_id != cpus[j].apic_id, "CPUs %d and %d have APIC id %u", i,
-			      j, cpus[i].apic_id);
+			check(cpus[i].apic_id != cpus[j].apic_id, "CPUs %d and %d have APIC id %u",
+			      i, j, cpus[i].apic_id);
 	check(rdmsr(MSR_APIC_BASE) & APIC_BASE_BSP, "this CPU is not the bootstrap processor");
 }
 
@@ -124,7 +122,8 @@ static void test_ping_pong(void)
 	if (!need_cpus())
 		return;
 	set_handler(0x44, ping_handler);
-	pings[0] = pings[1] = 0;
+	pings[1] = 0;
+	pings[0] = 0;
 	smp_run(1, pong, NULL);
 	irq_on();
 	for (i = 1; i <= PINGS; i++) {
@@ -245,7 +244,8 @@ static void test_nmi(void)
 	if (!need_cpus())
 		return;
 	set_handler(VEC_NMI, nmi_handler);
-	nmis = turn = 0;
+	turn = 0;
+	nmis = 0;
 	smp_run(1, sleep_for_nmi, NULL);
 	WAIT_FOR(2000, turn == 1);
 	delay_ms(2);
@@ -316,7 +316,10 @@ static void test_shootdown(void)
 	}
 	pt_map(&space, VA, frames[0], PT_W, 1);
 	e = pt_entry(&space, VA, 1);
-	phase = acks = now_mapped = stale_errors = 0;
+	stale_errors = 0;
+	now_mapped = 0;
+	acks = 0;
+	phase = 0;
 	write_cr3(space.root);
 	for (i = 1; i < smp_count; i++)
 		smp_run(i, reader, NULL);
@@ -329,7 +332,8 @@ static void test_shootdown(void)
 		now_mapped = round;
 		invlpg(VA);
 		apic_icr(0, ICR_OTHERS | ICR_ASSERT | 0x45);
-		if (!check(WAIT_FOR(3000, acks == smp_count - 1), "%d of %d flushed", acks, smp_count - 1))
+		if (!check(WAIT_FOR(3000, acks == smp_count - 1), "%d of %d flushed",
+			   acks, smp_count - 1))
 			break;
 		/* Nobody may see the old page from here on. */
 		*(volatile u32 *)frames[last] = 0xdead;
@@ -361,7 +365,8 @@ static void own_pages(void *arg)
 
 			*(volatile u64 *)e = (frame + (i & 3) * PAGE_SIZE) | PT_P | PT_W;
 			*(volatile u32 *)(base + i * PAGE_SIZE + 64) = me << 16 | i;
-			if (*(volatile u32 *)(frame + (i & 3) * PAGE_SIZE + 64) != (u32)(me << 16 | i))
+			if (*(volatile u32 *)(frame + (i & 3) * PAGE_SIZE + 64) !=
+			    (u32)(me << 16 | i))
 				__atomic_add_fetch(&own_errors, 1, __ATOMIC_SEQ_CST);
 			if ((*(volatile u64 *)e & (PT_A | PT_D)) != (PT_A | PT_D))
 				__atomic_add_fetch(&own_errors, 1, __ATOMIC_SEQ_CST);
@@ -489,8 +494,10 @@ static void race_dirty(void *arg)
 			*(volatile u32 *)(VA + 8) = i;
 			invlpg(VA);
 		} else {
-			asm volatile("lock andq %1, (%0)" :: "r"(bits), "r"(~(PT_A | PT_D)) : "memory", "cc");
-			asm volatile("lock addq %1, (%0)" :: "r"(bits), "r"(BIT64(52)) : "memory", "cc");
+			asm volatile("lock andq %1, (%0)"
+				     :: "r"(bits), "r"(~(PT_A | PT_D)) : "memory", "cc");
+			asm volatile("lock addq %1, (%0)"
+				     :: "r"(bits), "r"(BIT64(52)) : "memory", "cc");
 			invlpg(VA);
 		}
 	}

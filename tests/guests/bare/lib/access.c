@@ -220,8 +220,8 @@ static const char *describe(const struct page_pair *p, const struct pt_env *env,
 	int i, l, n = 0;
 
 	pt_env_text(env, controls, sizeof(controls));
-	format(text, sizeof(text), "%s %s at %x, %s, entries", user ? "user" : "kernel", op->name, at,
-	       controls);
+	format(text, sizeof(text), "%s %s at %x, %s, entries", user ? "user" : "kernel",
+	       op->name, at, controls);
 	for (i = 0; i < 2; i++) {
 		if (i ? at + op->size <= (int)PAGE_SIZE : at >= (int)PAGE_SIZE)
 			continue;
@@ -461,7 +461,8 @@ void access_check_random(enum pt_mode mode, ulong region, int count, bool reserv
 	int boundary;
 
 	for (boundary = 1; boundary <= (int)mode; boundary++) {
-		random_at(mode, region, boundary, count / 2 / (boundary == 1 ? 1 : (int)mode - 1), reserved);
+		random_at(mode, region, boundary, count / 2 / (boundary == 1 ? 1 : (int)mode - 1),
+			  reserved);
 		mem_release(mark);
 	}
 }

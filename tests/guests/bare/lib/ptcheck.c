@@ -12,18 +12,18 @@ ulong pt_user_load, pt_user_store, pt_user_jump;
 extern u8 pt_user_code[], pt_user_code_end[];
 extern u8 pt_user_code_load[], pt_user_code_store[], pt_user_code_jump[];
 asm(".pushsection .text\n"
-    "pt_user_code:\n"
+	"pt_user_code:\n"
 #ifdef __x86_64__
-    "pt_user_code_load: mov (%rdi), %rax\n int $0x80\n"
-    "pt_user_code_store: mov %rsi, (%rdi)\n int $0x80\n"
-    "pt_user_code_jump: jmp *%rdi\n"
+	"pt_user_code_load: mov (%rdi), %rax\n int $0x80\n"
+	"pt_user_code_store: mov %rsi, (%rdi)\n int $0x80\n"
+	"pt_user_code_jump: jmp *%rdi\n"
 #else
-    "pt_user_code_load: mov (%edi), %eax\n int $0x80\n"
-    "pt_user_code_store: mov %esi, (%edi)\n int $0x80\n"
-    "pt_user_code_jump: jmp *%edi\n"
+	"pt_user_code_load: mov (%edi), %eax\n int $0x80\n"
+	"pt_user_code_store: mov %esi, (%edi)\n int $0x80\n"
+	"pt_user_code_jump: jmp *%edi\n"
 #endif
-    "pt_user_code_end:\n"
-    ".popsection\n");
+	"pt_user_code_end:\n"
+	".popsection\n");
 
 void pt_map_code(struct space *s, ulong va, const u8 *code, const u8 *end)
 {
@@ -149,7 +149,8 @@ bool pt_target_check(struct pt_target *t, const struct pt_env *env, enum access 
 		if ((error ^ o.error) & ~o.either)
 			return report(t, env, a, "expected error code %x, seen %x", o.error, error);
 		if (last_trap()->cr2 != at)
-			return report(t, env, a, "expected CR2 %lx, seen %lx", at, last_trap()->cr2);
+			return report(t, env, a, "expected CR2 %lx, seen %lx",
+				      at, last_trap()->cr2);
 		if (data[0] != PATTERN)
 			return report(t, env, a, "the page changed in spite of the fault");
 	} else {

@@ -61,7 +61,8 @@ void pt_set_env(const struct pt_env *e)
 	if (cr4 != old4)
 		write_cr4(cr4);
 	if (features()->nx) {
-		u64 efer = rdmsr(MSR_EFER), want = (efer & ~(u64)EFER_NXE) | (e->nxe ? EFER_NXE : 0);
+		u64 efer = rdmsr(MSR_EFER);
+		u64 want = (efer & ~(u64)EFER_NXE) | (e->nxe ? EFER_NXE : 0);
 
 		if (efer != want)
 			wrmsr(MSR_EFER, want);
@@ -77,17 +78,20 @@ void pt_default_env(struct pt_env *e)
 
 bool pt_next_env(struct pt_env *e, enum pt_mode mode)
 {
-	if ((e->ac = !e->ac && e->smap))
+	e->ac = !e->ac && e->smap;
+	if (e->ac)
 		return true;
-	if ((e->smap = !e->smap && features()->smap))
+	e->smap = !e->smap && features()->smap;
+	if (e->smap)
 		return true;
-	if ((e->smep = !e->smep && features()->smep))
+	e->smep = !e->smep && features()->smep;
+	if (e->smep)
 		return true;
-	if ((e->nxe = !e->nxe && features()->nx))
+	e->nxe = !e->nxe && features()->nx;
+	if (e->nxe)
 		return true;
-	if ((e->wp = !e->wp))
-		return true;
-	return false;
+	e->wp = !e->wp;
+	return e->wp;
 }
 
 bool pt_env_possible(const struct pt_env *e)

@@ -59,15 +59,17 @@ const char *pt_store(int k, ulong e, u64 old, u64 new)
 		if (!HAS_CX16 || e & 8)
 			return NULL;
 		asm volatile("1: lock cmpxchg16b (%0); jnz 1b"
-			     :: "r"(e), "a"(*(volatile u64 *)e), "d"(pair[1]), "b"(new), "c"(pair[1])
-			     : "memory", "cc");
+			     :: "r"(e), "a"(*(volatile u64 *)e), "d"(pair[1]), "b"(new),
+			     "c"(pair[1]) : "memory", "cc");
 		return "lock cmpxchg16b";
 	case 8:
 		for (i = 0; i < 64; i++)
 			if (diff >> i & 1 && new >> i & 1)
-				asm volatile("lock btsq %1, (%0)" :: "r"(e), "r"((u64)i) : "memory", "cc");
+				asm volatile("lock btsq %1, (%0)"
+					     :: "r"(e), "r"((u64)i) : "memory", "cc");
 			else if (diff >> i & 1)
-				asm volatile("lock btrq %1, (%0)" :: "r"(e), "r"((u64)i) : "memory", "cc");
+				asm volatile("lock btrq %1, (%0)"
+					     :: "r"(e), "r"((u64)i) : "memory", "cc");
 		return "lock bts/btr reg";
 	case 9:
 		/* The bit offset reaches across the operand: from the table's first entry. */

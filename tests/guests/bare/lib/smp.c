@@ -16,7 +16,6 @@ static struct {
 } work[MAX_CPUS];
 
 extern u8 ap_trampoline[], ap_trampoline_end[];
-extern u32 ap_ticket;
 void ap_start(int index);
 
 static bool wake_handler(struct regs *r)

@@ -12,6 +12,8 @@ int smp_start(void);
 extern int smp_count;
 /* Processors that entered C code since the start. */
 extern volatile int smp_online;
+/* The index that the next processor to start takes. */
+extern volatile u32 ap_ticket;
 
 /* Runs @fn(@arg) on CPU @index without waiting, and waits for it. */
 void smp_run(int index, void (*fn)(void *), void *arg);
@@ -22,6 +24,7 @@ void smp_all(void (*fn)(void *), void *arg);
 struct barrier {
 	volatile int count, sense;
 };
+
 void smp_barrier(struct barrier *b, int n);
 
 #endif

@@ -159,7 +159,8 @@ static void run_one(const struct test *t)
 	t->run();
 	mem_release(mark);
 	if (failures && known_here) {
-		print("SKIP %s: the emulator is wrong: %s (%s)\n", t->name, known_reason, first_failure);
+		print("SKIP %s: the emulator is wrong: %s (%s)\n", t->name, known_reason,
+		      first_failure);
 		skipped++;
 	} else if (failures) {
 		if (failures > 1)
