@@ -241,7 +241,8 @@ static void memory_slots(void)
 	SLOT(-EINVAL, "gpa not aligned", .slot = 1, .gpa = RAM + 1, .size = PAGE, .uaddr = ram);
 	SLOT(-EINVAL, "size not aligned", .slot = 1, .gpa = RAM, .size = 1, .uaddr = ram);
 	SLOT(-EINVAL, "uaddr not aligned", .slot = 1, .gpa = RAM, .size = PAGE, .uaddr = ram + 8);
-	SLOT(-EINVAL, "gpa above 52 bits", .slot = 1, .gpa = 1ULL << 52, .size = PAGE, .uaddr = ram);
+	SLOT(-EINVAL, "gpa above 52 bits", .slot = 1, .gpa = 1ULL << 52, .size = PAGE,
+	     .uaddr = ram);
 	SLOT(-EINVAL, "end above 52 bits", .slot = 1, .gpa = (1ULL << 52) - PAGE, .size = 2 * PAGE,
 	     .uaddr = ram);
 	SLOT(-EINVAL, "end wraps", .slot = 1, .gpa = -PAGE, .size = 2 * PAGE, .uaddr = ram);
@@ -313,7 +314,8 @@ static void vcpus(void)
 	bool ok = vm >= 0;
 	int i;
 
-	CALLED(vm, CREATE_VCPU, -EINVAL, "id", (struct umbra_create_vcpu) { .id = UMBRA_MAX_VCPUS });
+	CALLED(vm, CREATE_VCPU, -EINVAL, "id",
+	       (struct umbra_create_vcpu) { .id = UMBRA_MAX_VCPUS });
 	CALLED(vm, CREATE_VCPU, -EINVAL, "id", (struct umbra_create_vcpu) { .id = ~0U });
 	CALLED(vm, CREATE_VCPU, -EINVAL, "flags", (struct umbra_create_vcpu) { .flags = 1 });
 	/* From the last on, so that there are gaps. */
@@ -326,8 +328,10 @@ static void vcpus(void)
 	close(fd[7]);
 	c.id = 7;
 	expect("CREATE_VCPU: one that is closed", call(vm, UMBRA_CREATE_VCPU, &c), -EEXIST);
-	CALLED(vm, SEND_MSI, 0, "to all", (struct umbra_msi) { .address = 0xfeeff000, .data = 0x30 });
-	CALLED(vm, SEND_MSI, -EINVAL, "flags", (struct umbra_msi) { .address = 0xfee00000, .flags = 1 });
+	CALLED(vm, SEND_MSI, 0, "to all",
+	       (struct umbra_msi) { .address = 0xfeeff000, .data = 0x30 });
+	CALLED(vm, SEND_MSI, -EINVAL, "flags",
+	       (struct umbra_msi) { .address = 0xfee00000, .flags = 1 });
 	CALLED(vm, SEND_MSI, -EINVAL, "address", (struct umbra_msi) { .address = 0xfed00000 });
 	CALLED(vm, SEND_MSI, -EINVAL, "delivery mode",
 	       (struct umbra_msi) { .address = 0xfee00000, .data = 0x300 });
@@ -370,7 +374,9 @@ static void vcpu_calls(void)
 	static uint8_t area[65536];
 	struct umbra_cap cap = { .cap = UMBRA_CAP_XSAVE };
 	struct umbra_lapic_state lapic;
-	struct umbra_msr msr[2] = { { .index = 0xc0000082, .value = 0x1000 }, { .index = 0x12345 } };
+	struct umbra_msr msr[2] = {
+		{ .index = 0xc0000082, .value = 0x1000 }, { .index = 0x12345 }
+	};
 	struct umbra_msrs list = { .count = 2, .entries = (uintptr_t)msr };
 	struct umbra_state st = { .groups = UMBRA_STATE_ALL };
 	struct vm vm;
@@ -418,13 +424,16 @@ static void vcpu_calls(void)
 	STATE("event flags", events.flags = 1U << 31);
 	STATE("pending and injected", events.flags = 3);
 	STATE("mp_state", events.mp_state = 3);
-	STATE("NMI as exception", events = ((struct umbra_events) { .flags = 1, .exception_vector = 2 }));
-	STATE("exception above 31", events = ((struct umbra_events) { .flags = 1, .exception_vector = 32 }));
+	STATE("NMI as exception",
+	      events = ((struct umbra_events) { .flags = 1, .exception_vector = 2 }));
+	STATE("exception above 31",
+	      events = ((struct umbra_events) { .flags = 1, .exception_vector = 32 }));
 	STATE("soft interrupt alone", events.flags = UMBRA_EVENT_INTERRUPT_SOFT);
 	STATE("reserved of events", events.reserved[1] = 1);
 	expect("SET_STATE: as it was", call(fd, UMBRA_SET_STATE, &st), 0);
 
-	CALLED(fd, SET_CPUID, -EINVAL, "count", (struct umbra_cpuid) { .count = UMBRA_MAX_CPUID + 1 });
+	CALLED(fd, SET_CPUID, -EINVAL, "count",
+	       (struct umbra_cpuid) { .count = UMBRA_MAX_CPUID + 1 });
 	CALLED(fd, SET_CPUID, -EINVAL, "flags", (struct umbra_cpuid) { .flags = 1 });
 	CALLED(fd, SET_CPUID, -EFAULT, "entries", (struct umbra_cpuid) { .count = 1 });
 	CALLED(fd, GET_CPUID, -EINVAL, "flags", (struct umbra_cpuid) { .flags = 1 });
@@ -481,7 +490,8 @@ static void vcpu_calls(void)
 	/* The first one may have come before the guest was entered. */
 	expect("RUN: another signal", call(fd, UMBRA_RUN, NULL), -EINTR);
 	set_timer(0);
-	CALLED(fd, SET_CPUID, -EBUSY, "after the guest has run", (struct umbra_cpuid) { .count = 0 });
+	CALLED(fd, SET_CPUID, -EBUSY, "after the guest has run",
+	       (struct umbra_cpuid) { .count = 0 });
 
 	/* Without memory, at the address after RESET. */
 	set_slot(vm.fd, 0, 0, 0, NULL);
@@ -834,7 +844,9 @@ static void fuzz(unsigned int cases)
 			continue;
 		taken++;
 		for (j = 0; j < 4; j++) {
-			struct umbra_translate tr = { .gva = some_value(), .flags = random64() % 8 };
+			struct umbra_translate tr = {
+				.gva = some_value(), .flags = random64() % 8
+			};
 			uint32_t reason;
 
 			ret = call(vcpu->fd, UMBRA_RUN, NULL);

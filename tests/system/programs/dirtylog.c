@@ -34,7 +34,7 @@
 #define NEXT_PAGE	0x66, 0x01, 0xd7			/* add %edx, %edi */
 
 static const uint8_t reads[] = { 0x67, 0x8a, 0x07, NEXT_PAGE, END(6) };	/* mov (%edi), %al */
-static const uint8_t writes[] = { 0x67, 0x88, 0x07, NEXT_PAGE, END(6) };	/* mov %al, (%edi) */
+static const uint8_t writes[] = { 0x67, 0x88, 0x07, NEXT_PAGE, END(6) }; /* mov %al, (%edi) */
 static const uint8_t scatters[] = {
 	0x66, 0x69, 0xd2, 0x0d, 0x66, 0x19, 0x00,	/* imul $0x19660d, %edx, %edx */
 	0x66, 0x81, 0xc2, 0x5f, 0xf3, 0x6e, 0x3c,	/* add $0x3c6ef35f, %edx */
@@ -219,7 +219,8 @@ static void add_logged(void)
 		.size = PAGES * PAGE,
 	};
 
-	logged = mmap(NULL, memory.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	logged = mmap(NULL, memory.size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (logged == MAP_FAILED)
 		die("mmap");
 	memory.uaddr = (uintptr_t)logged;

@@ -41,6 +41,7 @@ static const uint8_t wrmsr[] = {
 	0x66, 0xb9, 0x77, 0x02, 0x00, 0x00,	/* mov $IA32_PAT, %ecx */
 	0x0f, 0x30, LOOP_BYTES(8)
 };
+
 static const uint8_t vmmcall[] = { 0x0f, 0x01, 0xd9, LOOP_BYTES(3) };
 static const uint8_t mmio_write[] = { 0x88, 0x07, LOOP_BYTES(2) };	/* mov %al, (%bx) */
 static const uint8_t mmio_read[] = { 0x8a, 0x07, LOOP_BYTES(2) };	/* mov (%bx), %al */
@@ -89,7 +90,8 @@ static uint64_t run_once(const struct vcpu *vcpu, uint64_t rounds)
 	do {
 		if (run(vcpu))
 			die("UMBRA_RUN");
-		if (exit_area->exit_reason != UMBRA_EXIT_IO && exit_area->exit_reason != UMBRA_EXIT_MMIO) {
+		if (exit_area->exit_reason != UMBRA_EXIT_IO &&
+		    exit_area->exit_reason != UMBRA_EXIT_MMIO) {
 			fprintf(stderr, "exitcost: exit reason %u\n", exit_area->exit_reason);
 			exit(1);
 		}

@@ -26,13 +26,14 @@
 #define STACK(v)	(0x70000UL + ((v) + 1) * PAGE)
 #define DATA		(4 * MIB)			/* where it works; the code is told */
 #define PAGES		2048UL
-#define ALIASES		16UL			/* times that this can be mapped, one after another */
-#define ALIAS_SIZE	(16 * MIB)		/* MEMORY; together the 256 MiB that the code wraps at */
+#define ALIASES		16UL			/* times that this can be mapped, in a row */
+#define ALIAS_SIZE	(16 * MIB)		/* MEMORY; all are the 256 MiB the code wraps at */
 #define ALIAS_PT	(1 * MIB)		/* their leaf tables */
 #define SWAPPED		512UL	/* pages that must have been swapped out */
-#define SCATTERED	(4 * MIB)	/* memory in single pages; each takes milliseconds to move */
+#define SCATTERED	(4 * MIB)	/* of single pages; each takes milliseconds to move */
 #define SECONDS		1.5	/* that something is done to a running guest */
-#define LIMIT		40	/* seconds that it may take to happen, or a guest to go through its pages */
+/* Seconds that it may take to happen, or a guest to go through its pages. */
+#define LIMIT		40
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
@@ -50,7 +51,7 @@ struct control {
 	uint64_t bad_value;	/* 0x20 */
 	uint64_t bad_expected;	/* 0x28 */
 	uint64_t read_only;	/* 0x30: in: only look, do not write */
-	uint64_t stride;	/* 0x38: in: what lies between one round's addresses and the next's */
+	uint64_t stride;	/* 0x38: in: between one round's addresses and the next's */
 };
 
 /*
@@ -61,42 +62,42 @@ struct control {
  * when a word is not as it was left.
  */
 asm(".pushsection .rodata\n"
-    "guest_begin:\n"
-    "	xor %ecx, %ecx\n"
-    "	mov %rbx, %rdx\n"
-    "1:	mov (%rdx), %rax\n"
-    "	cmp (%rsi,%rcx,8), %rax\n"
-    "	jne 4f\n"
-    "	cmpq $0, 0x30(%rdi)\n"
-    "	jne 2f\n"
-    "	inc %rax\n"
-    "	mov %rax, (%rdx)\n"
-    "	mov %rax, (%rsi,%rcx,8)\n"
-    "2:	add $4096, %rdx\n"
-    "	inc %rcx\n"
-    "	cmp $2048, %rcx\n"
-    "	jb 1b\n"
-    "	incq 0x10(%rdi)\n"
-    "	add 0x38(%rdi), %rbx\n"
-    "	and $0x0fffffff, %ebx\n"
-    "	cmpq $0, (%rdi)\n"
-    "	je guest_begin\n"
-    "	movq $1, 8(%rdi)\n"
-    "3:	pause\n"
-    "	cmpq $0, (%rdi)\n"
-    "	jne 3b\n"
-    "	movq $0, 8(%rdi)\n"
-    "	mov %cr3, %rax\n"
-    "	mov %rax, %cr3\n"
-    "	jmp guest_begin\n"
-    "4:	mov %rdx, 0x18(%rdi)\n"
-    "	mov %rax, 0x20(%rdi)\n"
-    "	mov (%rsi,%rcx,8), %rax\n"
-    "	mov %rax, 0x28(%rdi)\n"
-    "	out %al, $1\n"
-    "5:	jmp 5b\n"
-    "guest_end:\n"
-    ".popsection\n");
+	"guest_begin:\n"
+	"	xor %ecx, %ecx\n"
+	"	mov %rbx, %rdx\n"
+	"1:	mov (%rdx), %rax\n"
+	"	cmp (%rsi,%rcx,8), %rax\n"
+	"	jne 4f\n"
+	"	cmpq $0, 0x30(%rdi)\n"
+	"	jne 2f\n"
+	"	inc %rax\n"
+	"	mov %rax, (%rdx)\n"
+	"	mov %rax, (%rsi,%rcx,8)\n"
+	"2:	add $4096, %rdx\n"
+	"	inc %rcx\n"
+	"	cmp $2048, %rcx\n"
+	"	jb 1b\n"
+	"	incq 0x10(%rdi)\n"
+	"	add 0x38(%rdi), %rbx\n"
+	"	and $0x0fffffff, %ebx\n"
+	"	cmpq $0, (%rdi)\n"
+	"	je guest_begin\n"
+	"	movq $1, 8(%rdi)\n"
+	"3:	pause\n"
+	"	cmpq $0, (%rdi)\n"
+	"	jne 3b\n"
+	"	movq $0, 8(%rdi)\n"
+	"	mov %cr3, %rax\n"
+	"	mov %rax, %cr3\n"
+	"	jmp guest_begin\n"
+	"4:	mov %rdx, 0x18(%rdi)\n"
+	"	mov %rax, 0x20(%rdi)\n"
+	"	mov (%rsi,%rcx,8), %rax\n"
+	"	mov %rax, 0x28(%rdi)\n"
+	"	out %al, $1\n"
+	"5:	jmp 5b\n"
+	"guest_end:\n"
+	".popsection\n");
 extern const uint8_t guest_begin[], guest_end[];
 
 struct thread {
@@ -547,7 +548,8 @@ static void replace_page(size_t i, bool move)
 	unsigned int v;
 
 	if (move) {
-		other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		*(volatile uint64_t *)other = 1;
 		if (mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, page) != page)
 			die("mremap");
@@ -674,7 +676,8 @@ static bool replace_tables(void)
 
 	for (round = 0; round < 20; round++) {
 		size_t a = DATA / (2 * MIB) + round % 4, b = DATA / (2 * MIB) + (round * 3 + 1) % 4;
-		size_t first_a = (a - DATA / (2 * MIB)) * 512, first_b = (b - DATA / (2 * MIB)) * 512;
+		size_t first_a = (a - DATA / (2 * MIB)) * 512;
+		size_t first_b = (b - DATA / (2 * MIB)) * 512;
 		uint8_t *pt_a = vm.ram + LONG_PT + a * PAGE, *pt_b = vm.ram + LONG_PT + b * PAGE;
 		uint8_t *copy_a, *copy_b;
 

@@ -8,6 +8,7 @@
 #include "snapshot.h"
 
 #define PAGE		4096UL
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 #define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0
@@ -148,35 +149,42 @@ static long differs(const void *a, const void *b, size_t size)
 	return -1;
 }
 
+#define PART(name, field) \
+	{ name, offsetof(struct snapshot, field), sizeof(((struct snapshot *)NULL)->field) }
+
+static const struct {
+	const char *name;
+	size_t offset, size;
+} parts[] = {
+	PART("general registers", state.regs),
+	PART("segment registers", state.sregs.seg),
+	PART("system registers", state.sregs),
+	PART("debug registers", state.debug),
+	PART("events", state.events),
+	PART("XSAVE area", xsave),
+	PART("local APIC", lapic),
+	PART("CPUID", cpuid),
+};
+
 bool snapshot_difference(const struct snapshot *saved, const struct snapshot *restored,
 			 char *what, size_t size)
 {
 	static _Thread_local struct snapshot now;
 	unsigned int i;
-	long at;
-
-#define PART(name, field)								\
-	do {										\
-		at = differs(&saved->field, &now.field, sizeof(now.field));		\
-		if (at >= 0) {								\
-			snprintf(what, size, "%s, byte %#lx: %#x became %#x", name, at,	\
-				 ((const uint8_t *)&saved->field)[at],			\
-				 ((const uint8_t *)&now.field)[at]);			\
-			return true;							\
-		}									\
-	} while (0)
 
 	now = *restored;
 	undo_time(saved, &now);
-	PART("general registers", state.regs);
-	PART("segment registers", state.sregs.seg);
-	PART("system registers", state.sregs);
-	PART("debug registers", state.debug);
-	PART("events", state.events);
-	PART("XSAVE area", xsave);
-	PART("local APIC", lapic);
-	PART("CPUID", cpuid);
-#undef PART
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		const uint8_t *was = (const uint8_t *)saved + parts[i].offset;
+		const uint8_t *is = (const uint8_t *)&now + parts[i].offset;
+		long at = differs(was, is, parts[i].size);
+
+		if (at >= 0) {
+			snprintf(what, size, "%s, byte %#lx: %#x became %#x", parts[i].name, at,
+				 was[at], is[at]);
+			return true;
+		}
+	}
 	for (i = 0; i < saved->msrs || i < now.msrs; i++) {
 		if (saved->msr[i].index != now.msr[i].index ||
 		    saved->msr[i].value != now.msr[i].value) {

@@ -20,7 +20,7 @@ struct snapshot {
 	unsigned int msrs, cpuids;
 	struct umbra_msr msr[UMBRA_MAX_MSRS];
 	struct umbra_cpuid_entry cpuid[UMBRA_MAX_CPUID];
-	_Alignas(64) uint8_t xsave[SNAPSHOT_XSAVE];
+	uint8_t xsave[SNAPSHOT_XSAVE] __attribute__((aligned(64)));
 };
 
 /**

@@ -373,7 +373,8 @@ static void moving_guests(void)
 
 	for (mode = 0; mode < MODES; mode++) {
 		run_guest(mode, NEVER, false, &straight);
-		check(straight.count > 10 * ROUNDS && straight.event[straight.count - 1].what == END,
+		check(straight.count > 10 * ROUNDS &&
+		      straight.event[straight.count - 1].what == END,
 		      "%s guest: %u events", mode_names[mode], straight.count);
 		for (way = 0; way < 4; way++) {
 			enum when when = way & 1 ? EACH_SIGNAL : EACH_EXIT;
@@ -529,11 +530,12 @@ static void random_msrs(struct snapshot *s)
 
 		switch (msr->index) {
 		case 0x277:		/* PAT */
-			msr->value = PICK(0x0007040600070406, 0x0606060606060606, 0x0001040500070406);
+			msr->value = PICK(0x0007040600070406, 0x0606060606060606,
+					  0x0001040500070406);
 			break;
 		case 0x200 ... 0x20f:	/* variable MTRRs */
-			msr->value = msr->index & 1 ? (random64() & 0xfffff000) | 0x800 :
-						      (random64() & 0xfffff000) | PICK(0, 1, 4, 5, 6);
+			msr->value = random64() & 0xfffff000;
+			msr->value |= msr->index & 1 ? 0x800 : PICK(0, 1, 4, 5, 6);
 			break;
 		case 0x250: case 0x258: case 0x259:
 		case 0x268 ... 0x26f:
@@ -779,7 +781,8 @@ static void nmi_in_shadow(void)
 	for (i = 0; i < ARRAY_SIZE(shadowed); i++) {
 		for (way = 0; way < 2; way++) {
 			/* QEMU's CPU forgets a shadow when an exit comes before the instruction. */
-			for (tries = 0, outcome = TOO_EARLY; tries < 50 && outcome == TOO_EARLY; tries++)
+			outcome = TOO_EARLY;
+			for (tries = 0; tries < 50 && outcome == TOO_EARLY; tries++)
 				outcome = nmi_after(shadowed[i].code, shadowed[i].length, way);
 			check(outcome == RIGHT, "NMI waits for %s in a shadow%s", shadowed[i].name,
 			      way ? ", moved" : "");

@@ -112,8 +112,8 @@ static int new_vcpu(int vm, struct umbra_vcpu *vcpu)
 
 	if (fd < 0)
 		die("UMBRA_CREATE_VCPU");
-	if (mmap(vcpu->run, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
-	    vcpu->run)
+	if (mmap(vcpu->run, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 fd, 0) != vcpu->run)
 		die("mmap of the run area");
 	return fd;
 }
