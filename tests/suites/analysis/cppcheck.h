@@ -67,7 +67,8 @@ typedef u64 gfn_t;
 
 /* Loops over what Linux has: each runs a number of times that nobody knows. */
 int cppcheck_more(void);
-#define CPPCHECK_LOOP(pos)		for (pos = cppcheck_any(); cppcheck_more(); pos = cppcheck_any())
+#define CPPCHECK_LOOP(pos) \
+	for (pos = cppcheck_any(); cppcheck_more(); pos = cppcheck_any())
 #define CPPCHECK_LOOP_SAFE(pos, next) \
 	for (pos = cppcheck_any(), next = cppcheck_any(); cppcheck_more(); pos = next)
 #define list_for_each_entry(pos, head, member)			CPPCHECK_LOOP(pos)

@@ -161,7 +161,8 @@ static const char *compare(const struct umbra_insn *insn, const ZydisDecodedInst
 		return "opcode";
 	if (!!(insn->flags & UMBRA_INSN_MODRM) != !!(z->attributes & ZYDIS_ATTRIB_HAS_MODRM))
 		return "presence of ModRM";
-	if (legacy && !!(insn->flags & UMBRA_INSN_LOCK) != !!(z->attributes & ZYDIS_ATTRIB_HAS_LOCK))
+	if (legacy &&
+	    !!(insn->flags & UMBRA_INSN_LOCK) != !!(z->attributes & ZYDIS_ATTRIB_HAS_LOCK))
 		return "lock";
 	if ((insn->flags & UMBRA_INSN_MODRM) && z->raw.modrm.mod != insn->modrm >> 6)
 		return "ModRM";
@@ -286,41 +287,41 @@ static bool check_exits(void)
 		u8 size, code, map, opcode, reg;
 		bool mem;
 	} cases[] = {
-		{ "\x0f\xa2", 2, UMBRA_CODE_64, 1, 0xa2, 0, false },			/* cpuid */
-		{ "\xf4", 1, UMBRA_CODE_16, 0, 0xf4, 0, false },			/* hlt */
-		{ "\x0f\x32", 2, UMBRA_CODE_64, 1, 0x32, 0, false },			/* rdmsr */
-		{ "\x0f\x30", 2, UMBRA_CODE_32, 1, 0x30, 0, false },			/* wrmsr */
-		{ "\x0f\x31", 2, UMBRA_CODE_64, 1, 0x31, 0, false },			/* rdtsc */
-		{ "\x0f\x01\xf9", 3, UMBRA_CODE_64, 1, 0x01, 7, false },		/* rdtscp */
-		{ "\x0f\x33", 2, UMBRA_CODE_64, 1, 0x33, 0, false },			/* rdpmc */
-		{ "\x0f\x01\xd9", 3, UMBRA_CODE_64, 1, 0x01, 3, false },		/* vmmcall */
-		{ "\x0f\x01\xc1", 3, UMBRA_CODE_64, 1, 0x01, 0, false },		/* vmcall */
-		{ "\x0f\x01\xd1", 3, UMBRA_CODE_64, 1, 0x01, 2, false },		/* xsetbv */
-		{ "\x0f\x01\xd8", 3, UMBRA_CODE_64, 1, 0x01, 3, false },		/* vmrun */
+		{ "\x0f\xa2", 2, UMBRA_CODE_64, 1, 0xa2, 0, false },		/* cpuid */
+		{ "\xf4", 1, UMBRA_CODE_16, 0, 0xf4, 0, false },		/* hlt */
+		{ "\x0f\x32", 2, UMBRA_CODE_64, 1, 0x32, 0, false },		/* rdmsr */
+		{ "\x0f\x30", 2, UMBRA_CODE_32, 1, 0x30, 0, false },		/* wrmsr */
+		{ "\x0f\x31", 2, UMBRA_CODE_64, 1, 0x31, 0, false },		/* rdtsc */
+		{ "\x0f\x01\xf9", 3, UMBRA_CODE_64, 1, 0x01, 7, false },	/* rdtscp */
+		{ "\x0f\x33", 2, UMBRA_CODE_64, 1, 0x33, 0, false },		/* rdpmc */
+		{ "\x0f\x01\xd9", 3, UMBRA_CODE_64, 1, 0x01, 3, false },	/* vmmcall */
+		{ "\x0f\x01\xc1", 3, UMBRA_CODE_64, 1, 0x01, 0, false },	/* vmcall */
+		{ "\x0f\x01\xd1", 3, UMBRA_CODE_64, 1, 0x01, 2, false },	/* xsetbv */
+		{ "\x0f\x01\xd8", 3, UMBRA_CODE_64, 1, 0x01, 3, false },	/* vmrun */
 		{ "\x0f\x01\x38", 3, UMBRA_CODE_64, 1, 0x01, 7, true },		/* invlpg */
 		{ "\x41\x0f\x01\x7c\x24\x08", 6, UMBRA_CODE_64, 1, 0x01, 7, true },
 		{ "\x66\x0f\x38\x82\x08", 5, UMBRA_CODE_64, 2, 0x82, 1, true },	/* invpcid */
-		{ "\x0f\x01\xdf", 3, UMBRA_CODE_64, 1, 0x01, 3, false },		/* invlpga */
-		{ "\x0f\x20\xc0", 3, UMBRA_CODE_64, 1, 0x20, 0, false },		/* mov cr */
+		{ "\x0f\x01\xdf", 3, UMBRA_CODE_64, 1, 0x01, 3, false },	/* invlpga */
+		{ "\x0f\x20\xc0", 3, UMBRA_CODE_64, 1, 0x20, 0, false },	/* mov cr */
 		{ "\x0f\x22\x18", 3, UMBRA_CODE_64, 1, 0x22, 3, false },
 		{ "\x44\x0f\x22\xc0", 4, UMBRA_CODE_64, 1, 0x22, 8, false },
-		{ "\x0f\x21\xf8", 3, UMBRA_CODE_32, 1, 0x21, 7, false },		/* mov dr */
+		{ "\x0f\x21\xf8", 3, UMBRA_CODE_32, 1, 0x21, 7, false },	/* mov dr */
 		{ "\x0f\x23\x04", 3, UMBRA_CODE_64, 1, 0x23, 0, false },
-		{ "\x0f\x06", 2, UMBRA_CODE_32, 1, 0x06, 0, false },			/* clts */
-		{ "\x0f\x01\xf0", 3, UMBRA_CODE_16, 1, 0x01, 6, false },		/* lmsw */
-		{ "\xe4\x80", 2, UMBRA_CODE_16, 0, 0xe4, 0, false },			/* in */
-		{ "\x66\xef", 2, UMBRA_CODE_64, 0, 0xef, 0, false },			/* out */
-		{ "\xf3\x6c", 2, UMBRA_CODE_64, 0, 0x6c, 0, false },			/* rep ins */
-		{ "\x0f\x09", 2, UMBRA_CODE_64, 1, 0x09, 0, false },			/* wbinvd */
-		{ "\x0f\x08", 2, UMBRA_CODE_64, 1, 0x08, 0, false },			/* invd */
-		{ "\xf3\x90", 2, UMBRA_CODE_64, 0, 0x90, 0, false },			/* pause */
-		{ "\x0f\x01\xc8", 3, UMBRA_CODE_64, 1, 0x01, 1, false },		/* monitor */
-		{ "\x0f\x01\xc9", 3, UMBRA_CODE_64, 1, 0x01, 1, false },		/* mwait */
-		{ "\x0f\xaa", 2, UMBRA_CODE_64, 1, 0xaa, 0, false },			/* rsm */
-		{ "\xcc", 1, UMBRA_CODE_64, 0, 0xcc, 0, false },			/* int3 */
-		{ "\xcd\x80", 2, UMBRA_CODE_64, 0, 0xcd, 0, false },			/* int */
-		{ "\xf1", 1, UMBRA_CODE_64, 0, 0xf1, 0, false },			/* int1 */
-		{ "\x0f\x0b", 2, UMBRA_CODE_64, 1, 0x0b, 0, false },			/* ud2 */
+		{ "\x0f\x06", 2, UMBRA_CODE_32, 1, 0x06, 0, false },		/* clts */
+		{ "\x0f\x01\xf0", 3, UMBRA_CODE_16, 1, 0x01, 6, false },	/* lmsw */
+		{ "\xe4\x80", 2, UMBRA_CODE_16, 0, 0xe4, 0, false },		/* in */
+		{ "\x66\xef", 2, UMBRA_CODE_64, 0, 0xef, 0, false },		/* out */
+		{ "\xf3\x6c", 2, UMBRA_CODE_64, 0, 0x6c, 0, false },		/* rep ins */
+		{ "\x0f\x09", 2, UMBRA_CODE_64, 1, 0x09, 0, false },		/* wbinvd */
+		{ "\x0f\x08", 2, UMBRA_CODE_64, 1, 0x08, 0, false },		/* invd */
+		{ "\xf3\x90", 2, UMBRA_CODE_64, 0, 0x90, 0, false },		/* pause */
+		{ "\x0f\x01\xc8", 3, UMBRA_CODE_64, 1, 0x01, 1, false },	/* monitor */
+		{ "\x0f\x01\xc9", 3, UMBRA_CODE_64, 1, 0x01, 1, false },	/* mwait */
+		{ "\x0f\xaa", 2, UMBRA_CODE_64, 1, 0xaa, 0, false },		/* rsm */
+		{ "\xcc", 1, UMBRA_CODE_64, 0, 0xcc, 0, false },		/* int3 */
+		{ "\xcd\x80", 2, UMBRA_CODE_64, 0, 0xcd, 0, false },		/* int */
+		{ "\xf1", 1, UMBRA_CODE_64, 0, 0xf1, 0, false },		/* int1 */
+		{ "\x0f\x0b", 2, UMBRA_CODE_64, 1, 0x0b, 0, false },		/* ud2 */
 	};
 	unsigned int i;
 	bool ok = true;
@@ -377,7 +378,7 @@ static bool check_errors(void)
 		int ret = umbra_decode(&insn, (const u8 *)cases[i].bytes, cases[i].size,
 				       cases[i].code);
 
-		if (ret == cases[i].error && (ret == 0) == (insn.length != 0))
+		if (ret == cases[i].error && !ret == !!insn.length)
 			continue;
 		printf("# case %u: result %d, expected %d\n", i, ret, cases[i].error);
 		ok = false;

@@ -783,7 +783,7 @@ int main(int argc, char **argv)
 	static const struct { unsigned int bit, code, bits; } sizes[] = {
 		{ C64, UMBRA_CODE_64, 64 }, { C32, UMBRA_CODE_32, 32 }, { C16, UMBRA_CODE_16, 16 },
 	};
-	unsigned int cases = 300, only = 0, passed = 0, failed = 0, i, s;
+	unsigned int count = 300, only = 0, passed = 0, failed = 0, i, s;
 	u64 seed = time(NULL), first;
 	const char *text = "";
 	int option;
@@ -794,7 +794,7 @@ int main(int argc, char **argv)
 			seed = strtoull(optarg, NULL, 0);
 			break;
 		case 'n':
-			cases = strtoul(optarg, NULL, 0);
+			count = strtoul(optarg, NULL, 0);
 			break;
 		case 't':
 			text = optarg;
@@ -812,13 +812,13 @@ int main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind < argc || !cases)
+	if (optind < argc || !count)
 		usage();
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	random_seed = 1;
 	native_setup();
-	printf("# seed %#lx, %u cases each%s%s\n", (unsigned long)seed, cases,
+	printf("# seed %#lx, %u cases each%s%s\n", (unsigned long)seed, count,
 	       native_la57 ? ", la57" : "", native_avx ? ", avx" : "");
 	random_seed = seed;
 
@@ -841,7 +841,7 @@ int main(int argc, char **argv)
 			/* Each begins at the seed given, so that -t repeats it. */
 			first = random_seed;
 			random_seed = seed;
-			ok = run_template(t, sizes[s].code, cases);
+			ok = run_template(t, sizes[s].code, count);
 			random_seed = first;
 			if (ok)
 				passed++;

@@ -55,7 +55,9 @@ static void protected_mode(unsigned int cpl)
 	power_on(PROTECTED, cpl);
 	CS.selector = (cpl ? SEL_CODE3 : SEL_CODE) | cpl;
 	m.seg[UMBRA_EMUL_SS].selector = (cpl ? SEL_DATA3 : SEL_DATA) | cpl;
-	m.seg[UMBRA_EMUL_GDTR] = (struct umbra_emul_seg) { .base = GDT_AT, .limit = SEL_BEYOND - 1 };
+	m.seg[UMBRA_EMUL_GDTR] = (struct umbra_emul_seg) {
+		.base = GDT_AT, .limit = SEL_BEYOND - 1,
+	};
 	m.seg[UMBRA_EMUL_IDTR] = (struct umbra_emul_seg) { .base = IDT_AT, .limit = 0x1ff };
 	descriptor(SEL_CODE, 0, 0xfffff, 0x9a, 0xc);
 	descriptor(SEL_DATA, 0, 0xfffff, 0x92, 0xc);
@@ -245,7 +247,8 @@ static void test_int_real(void)
 	expect(run("\xcd\x21") == UMBRA_EMUL_DONE);
 	expect(m.c.rip == 0x5678 && CS.selector == 0x30 && CS.base == 0x300 && RSP == 0x3ffa);
 	expect(get(0x3ffa, 2) == CODE_AT + 2 && get(0x3ffc, 2) == 0);
-	expect(get(0x3ffe, 2) == (X86_EFLAGS_FIXED | X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_CF));
+	expect(get(0x3ffe, 2) ==
+	       (X86_EFLAGS_FIXED | X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_CF));
 	expect(m.c.rflags == (X86_EFLAGS_FIXED | X86_EFLAGS_CF));
 	expect(!(m.c.events & UMBRA_EMUL_EV_STEP));
 
@@ -272,7 +275,8 @@ static void test_int_real(void)
 	put(IDT_AT + 16, 4, 0x00305678);
 	expect(faulted(run("\xcc"), X86_TRAP_GP, 0));
 	m.seg[UMBRA_EMUL_IDTR].limit = 0x13;
-	expect(run("\xce") == UMBRA_EMUL_DONE && m.c.rip == CODE_AT + 1);	/* INTO without OF */
+	/* INTO without OF */
+	expect(run("\xce") == UMBRA_EMUL_DONE && m.c.rip == CODE_AT + 1);
 	m.c.rip = CODE_AT;
 	m.c.rflags |= X86_EFLAGS_OF;
 	expect(run("\xce") == UMBRA_EMUL_DONE && m.c.rip == 0x5678);
@@ -294,7 +298,8 @@ static void test_int_protected(void)
 	gate(0x21, SEL_CODE, 0x12345678, 0x8e);
 	expect(run("\xcd\x21") == UMBRA_EMUL_DONE && m.c.rip == 0x12345678 && RSP == 0x3ff4);
 	expect(get(0x3ff4, 4) == CODE_AT + 2 && get(0x3ff8, 4) == SEL_CODE);
-	expect(get(0x3ffc, 4) == (X86_EFLAGS_FIXED | X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_NT));
+	expect(get(0x3ffc, 4) ==
+	       (X86_EFLAGS_FIXED | X86_EFLAGS_IF | X86_EFLAGS_TF | X86_EFLAGS_NT));
 	expect(m.c.rflags == X86_EFLAGS_FIXED);
 	/* A trap gate leaves IF; a 16-bit gate pushes words. */
 	protected_mode(0);

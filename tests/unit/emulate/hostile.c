@@ -19,7 +19,8 @@ static void random_segments(void)
 
 	for (i = 0; i < ARRAY_SIZE(m.seg); i++) {
 		if (one_in(3))
-			m.seg[i].base = random_below(4) ? random_below(MEMORY_SIZE) : random_value();
+			m.seg[i].base = random_below(4) ? random_below(MEMORY_SIZE) :
+							  random_value();
 		if (one_in(4))
 			m.seg[i].limit = random_value();
 		if (one_in(6))

@@ -77,11 +77,11 @@ struct segment segments[NR_SEGMENTS] = {
 	    "pushfq\n\t"					\
 	    "andl $~0x40000, (%rsp)\n\t"			\
 	    "popfq\n\t"						\
-	    "jmp " #name "\n");					\
+	    "jmp " #name "_handler\n");				\
 	void name##_entry(int sig, siginfo_t *info, void *context)
 
-ENTRY(begin_handler);
-ENTRY(end_handler);
+ENTRY(begin);
+ENTRY(end);
 
 static u32 load_u32(const u8 *p)
 {
@@ -317,9 +317,9 @@ void native_setup(void)
 		perror("emulate: signal stack");
 		exit(1);
 	}
-	sa.sa_sigaction = begin_handler_entry;
+	sa.sa_sigaction = begin_entry;
 	sigaction(SIGUSR1, &sa, NULL);
-	sa.sa_sigaction = end_handler_entry;
+	sa.sa_sigaction = end_entry;
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &sa, NULL);
 

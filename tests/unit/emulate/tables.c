@@ -603,7 +603,8 @@ static void test_mmx(void)
 	expect(done(run("\x44\x0f\x6f\x0b"), 4) && !memcmp(&m.mmx[1], m.memory + DATA_AT, 8));
 	m.c.rip = CODE_AT;
 	m.gpr[UMBRA_EMUL_RBX] = MMIO_AT;
-	expect(done(run("\x0f\x7f\x0b"), 3) && m.mmio_write == m.mmx[1]);	/* movq %mm1,(%rbx) */
+	/* movq %mm1,(%rbx) */
+	expect(done(run("\x0f\x7f\x0b"), 3) && m.mmio_write == m.mmx[1]);
 	m.c.rip = CODE_AT;
 	m.mmx[2] = 0x1122334455667788;
 	expect(done(run("\x0f\xe7\x13"), 3) && m.mmio_write == m.mmx[2]);	/* movntq */

@@ -85,7 +85,9 @@ static void set_up(void)
 	m.gpr[UMBRA_EMUL_RSP] = 0x4000;
 	m.c.rip = 0x1234;
 	memset(m.memory + GDT_AT, 0, 0x100);
-	m.seg[UMBRA_EMUL_GDTR] = (struct umbra_emul_seg) { .base = GDT_AT, .limit = SEL_BEYOND - 1 };
+	m.seg[UMBRA_EMUL_GDTR] = (struct umbra_emul_seg) {
+		.base = GDT_AT, .limit = SEL_BEYOND - 1,
+	};
 	m.seg[UMBRA_EMUL_TR] = (struct umbra_emul_seg) {
 		.base = OLD_AT, .limit = 0x67, .selector = SEL_OLD, .attr = TSS32 | BUSY,
 	};
@@ -218,7 +220,8 @@ static void test_iret(void)
 static void test_gate(void)
 {
 	struct umbra_emul_task t = {
-		.selector = SEL_NEW, .reason = UMBRA_TASK_GATE, .has_error = true, .error = 0x1234567,
+		.selector = SEL_NEW, .reason = UMBRA_TASK_GATE,
+		.has_error = true, .error = 0x1234567,
 	};
 
 	set_up();
@@ -268,7 +271,8 @@ static void test_16bit(void)
 	expect(m.c.rflags == (X86_EFLAGS_FIXED | X86_EFLAGS_DF | X86_EFLAGS_NT));
 	for (i = 0; i < 8; i++)
 		expect((u16)m.gpr[i] == 0x3330 + i);
-	expect(m.seg[UMBRA_EMUL_FS].selector == 0 && !(m.seg[UMBRA_EMUL_FS].attr & UMBRA_EMUL_SEG_P));
+	expect(m.seg[UMBRA_EMUL_FS].selector == 0 &&
+	       !(m.seg[UMBRA_EMUL_FS].attr & UMBRA_EMUL_SEG_P));
 	expect(!(m.seg[UMBRA_EMUL_LDTR].attr & UMBRA_EMUL_SEG_P));
 	expect(m.cr[3] == 0x1000 && m.seg[UMBRA_EMUL_TR].attr == (TSS16 | BUSY));
 

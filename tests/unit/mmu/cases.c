@@ -121,7 +121,8 @@ static u64 random_entry(const struct model *m, unsigned int level)
 			entry |= 0x80;
 	}
 	entry |= address & 0xffffffffff000;
-	if (m->format != MODEL_32BIT && m->format != MODEL_EPT && !(m->format == MODEL_PAE && level == 3)) {
+	if (m->format != MODEL_32BIT && m->format != MODEL_EPT &&
+	    !(m->format == MODEL_PAE && level == 3)) {
 		if (m->nxe && one_in(4))
 			entry |= 1ULL << 63;
 		if (m->format != MODEL_PAE)
@@ -226,8 +227,8 @@ const char *const walk_outcomes[WALK_OUTCOMES] = {
 	"translated", "not present", "reserved", "forbidden", "key", "changed", "not writable",
 };
 
-static void describe(const struct model *m, const struct model_result *r, const struct umbra_walk *w,
-		     bool translated)
+static void describe(const struct model *m, const struct model_result *r,
+		     const struct umbra_walk *w, bool translated)
 {
 	walk_log("addr %#llx root %#llx M %u pse %d 1g %d nxe %d wp %d smep %d smap %d pke %d pkru %#x%s%s%s",
 		 (unsigned long long)m->addr, (unsigned long long)m->root, m->maxphyaddr, m->pse,

@@ -182,6 +182,7 @@ static void read_bytes(struct fw_cfg *cfg, void *to, size_t size)
 
 static void firmware_configuration(void **state)
 {
+	const char *long_name = "a-name-that-is-quite-a-bit-longer-than-the-directory-has-room-for";
 	struct fw_cfg *cfg = fw_cfg_create();
 	uint8_t data[128];
 	uint64_t value;
@@ -206,13 +207,14 @@ static void firmware_configuration(void **state)
 	assert_int_equal(fw_cfg_add_file(cfg, "etc/b", "defg", 4), 0);
 	select_key(cfg, FW_CFG_FILE_DIR);
 	read_bytes(cfg, data, 4 + 2 * 64 > sizeof(data) ? sizeof(data) : 4 + 2 * 64);
-	assert_memory_equal(data, "\0\0\0\2" "\0\0\0\3" "\0\x20\0\0" "etc/a\0", 18);
-	assert_memory_equal(data + 4 + 64, "\0\0\0\4" "\0\x21\0\0" "etc/b\0", 14);
+	/* How many, then of each its size, its selector and its name. */
+	assert_memory_equal(data, "\0\0\0\2", 4);
+	assert_memory_equal(data + 4, "\0\0\0\3\0\x20\0\0etc/a\0", 14);
+	assert_memory_equal(data + 4 + 64, "\0\0\0\4\0\x21\0\0etc/b\0", 14);
 	select_key(cfg, FW_CFG_FILE_FIRST + 1);
 	read_bytes(cfg, data, 5);
 	assert_memory_equal(data, "defg\0", 5);
-	assert_int_not_equal(fw_cfg_add_file(cfg,
-		"a-name-that-is-quite-a-bit-longer-than-the-directory-has-room-for", "", 0), 0);
+	assert_int_not_equal(fw_cfg_add_file(cfg, long_name, "", 0), 0);
 	for (i = 0; i < 100; i++)
 		fw_cfg_add16(cfg, 0x4000 + i, i);
 	fw_cfg_destroy(cfg);

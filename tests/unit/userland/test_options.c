@@ -104,10 +104,8 @@ static void run_everything(void **state)
 	char said[512];
 
 	(void)state;
-	assert_int_equal(parse("run --kernel=k --initrd=i --append a=b=c --module m,x,y=z "
-			       "--module=n --memory=1G --cpus 4 --paging shadow "
-			       "--console=file:log --debug-exit --prealloc --stats s", &c, said,
-			       sizeof(said)), 0);
+	assert_int_equal(parse("run --kernel=k --initrd=i --append a=b=c --module m,x,y=z --module=n --memory=1G --cpus 4 --paging shadow --console=file:log --debug-exit --prealloc --stats s",
+			       &c, said, sizeof(said)), 0);
 	assert_string_equal(c.kernel, "k");
 	assert_string_equal(c.initrd, "i");
 	assert_string_equal(c.cmdline, "a=b=c");

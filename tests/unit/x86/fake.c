@@ -94,7 +94,8 @@ struct fake_apic fake_apic;
 static void update_apic(struct umbra_vcpu *vcpu)
 {
 	umbra_lapic_set_delivery(vcpu, fake_apic.delivers &&
-				 (fake_apic.in_xapic || umbra_lapic_get_base(vcpu) & X2APIC_ENABLE));
+				 (fake_apic.in_xapic ||
+				  umbra_lapic_get_base(vcpu) & X2APIC_ENABLE));
 }
 
 static void update_interrupts(struct umbra_vcpu *vcpu, int requested, int serviced)
@@ -115,6 +116,7 @@ static const struct umbra_backend backend = {
 	.update_interrupts = update_interrupts,
 	.set_deadline = set_deadline,
 };
+
 const struct umbra_backend *umbra_backend = &backend;
 
 void umbra_vcpu_kick(struct umbra_vcpu *vcpu)

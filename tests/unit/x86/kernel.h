@@ -50,8 +50,8 @@ typedef int64_t s64;
 #define fallthrough		__attribute__((__fallthrough__))
 #define READ_ONCE(x)		(*(volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile typeof(x) *)&(x) = (v))
-#define smp_load_acquire(p)	(*(p))
-#define smp_mb__before_atomic()	do { } while (0)
+#define smp_load_acquire(p)	(*(p))			/* there is one thread */
+#define smp_mb__before_atomic()	do { } while (0)	/* there is one thread */
 
 static inline unsigned long __ffs(unsigned long x)
 {
@@ -135,11 +135,11 @@ static inline void *memchr_inv(const void *p, int c, size_t size)
 
 static inline u64 mul_u64_u64_div_u64(u64 a, u64 b, u64 c)
 {
-	return (unsigned __int128)a * b / c;
+	return (__uint128_t)a * b / c;
 }
 
 #define mul_u64_u32_div		mul_u64_u64_div_u64
-#define mul_u64_u32_shr(a, m, s) ((u64)((unsigned __int128)(a) * (m) >> (s)))
+#define mul_u64_u32_shr(a, m, s) ((u64)((__uint128_t)(a) * (m) >> (s)))
 #define div_u64(a, b)		((a) / (b))
 
 static inline u64 div_u64_rem(u64 a, u32 b, u32 *rem)
@@ -176,8 +176,8 @@ struct hrtimer {
 #define CLOCK_MONOTONIC			1
 #define HRTIMER_MODE_REL_PINNED_HARD	0
 #define ns_to_ktime(ns)			((ktime_t)(ns))
-#define ktime_to_ns(t)			(t)
-#define ktime_add_ns(t, ns)		((t) + (ns))
+#define ktime_to_ns(time)		(time)
+#define ktime_add_ns(time, ns)		((time) + (ns))
 #define hrtimer_cb_get_time(timer)	((ktime_t)fake_ns)
 #define hrtimer_active(timer)		((timer)->active)
 #define hrtimer_callback_running(timer)	((void)(timer), false)

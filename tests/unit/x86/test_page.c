@@ -35,7 +35,9 @@ static int teardown(void **state)
 
 static void enter_x2apic(void)
 {
-	assert_int_equal(wrmsr(cpu, MSR_IA32_APICBASE, umbra_lapic_get_base(cpu) | X2APIC_ENABLE), 0);
+	u64 base = umbra_lapic_get_base(cpu);
+
+	assert_int_equal(wrmsr(cpu, MSR_IA32_APICBASE, base | X2APIC_ENABLE), 0);
 }
 
 static void interrupt(u8 vector, bool level)

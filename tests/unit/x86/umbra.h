@@ -47,9 +47,17 @@ struct umbra_vm {
 	} arch;
 };
 
-#define umbra_for_each_vcpu(i, vcpu_, vm_)				\
-	for ((i) = 0; (i) < (vm_)->nr_vcpus; (i)++)			\
-		if (((vcpu_) = (vm_)->vcpu[i]))
+static inline struct umbra_vcpu *umbra_vcpu_from(struct umbra_vm *vm, unsigned int *i)
+{
+	for (; *i < vm->nr_vcpus; (*i)++)
+		if (vm->vcpu[*i])
+			return vm->vcpu[*i];
+	return NULL;
+}
+
+#define umbra_for_each_vcpu(i, vcpu, vm)				\
+	for ((i) = 0, (vcpu) = umbra_vcpu_from(vm, &(i)); (vcpu);	\
+	     (i)++, (vcpu) = umbra_vcpu_from(vm, &(i)))
 
 struct umbra_backend {
 	void (*set_tsc_offset)(struct umbra_vcpu *vcpu, u64 offset);
