@@ -20,9 +20,15 @@ CHECKPATCH = ["--no-tree", "--strict", "--terse", "--no-summary", "--show-types"
 IGNORED = "FILE_PATH_CHANGES,TYPO_SPELLING,MACRO_ARG_REUSE"
 NOT_KERNEL = ("PREFER_KERNEL_TYPES,BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,SSCANF_TO_KSTRTO,"
               "ENOSYS,EMBEDDED_FUNCTION_NAME,VOLATILE,ARRAY_SIZE,CAMELCASE,LONG_LINE_STRING")
-KERNEL = ("kmod", "arch", "tests/kunit")
+# What no header declares: symbols of assembly, and functions that the linker wraps. What
+# stands for entries of a table or for bytes of code, and not for a value. Names of members and
+# types, which cannot be in parentheses. Types that are called as Linux calls them, where the
+# module's sources are compiled without Linux.
+FREESTANDING = "AVOID_EXTERNS,COMPLEX_MACRO,TRAILING_SEMICOLON,MACRO_ARG_PRECEDENCE,NEW_TYPEDEFS"
+KERNEL = ("kmod", "arch", "tests/kunit", "tests/system/plant")
 # Makes Documentation/sensitive-instructions.rst.
 SENSITIVE = REPO / "tests/guests/sensitive/generate"
+C = (".c", ".h", ".S")
 USERLAND = ("userland", "uapi", "tests/bench", "tests/fuzz", "tests/guests/linux", "tests/host")
 
 
@@ -40,6 +46,20 @@ def _silent(output):
 def checkpatch():
     """Return checkpatch.pl, which comes with Linux' source."""
     return debugkernel.source("6.1") / "scripts/checkpatch.pl"
+
+
+def _checkpatch(report):
+    """Every C, header and assembly file is of one of three kinds, by where it is."""
+    kernel = {f for f in tracked(*KERNEL) if f.endswith(C)}
+    userland = {f for f in tracked(*USERLAND) if f.endswith(C)}
+    rest = {f for f in tracked() if f.endswith(C)} - kernel - userland
+    for what, files, ignored in (("kernel", kernel, IGNORED),
+                                 ("userland", userland, f"{IGNORED},{NOT_KERNEL}"),
+                                 ("tests", rest, f"{IGNORED},{NOT_KERNEL},{FREESTANDING}")):
+        name = f"lint checkpatch {what}"
+        if report.wanted(name):
+            report.command(name, ["perl", checkpatch(), *CHECKPATCH, "--ignore", ignored,
+                                  *sorted(files)], _silent, cwd=REPO)
 
 
 def _sparse(report, version):
@@ -120,13 +140,7 @@ def run(report):
     try:
         for version in kernels.VERSIONS:
             _sparse(report, version)
-        if report.wanted("lint checkpatch"):
-            script = checkpatch()
-            for what, parts, ignored in (("kernel", KERNEL, IGNORED),
-                                         ("userland", USERLAND, f"{IGNORED},{NOT_KERNEL}")):
-                files = [f for part in parts for f in tracked(part) if f.endswith((".c", ".h", ".S"))]
-                report.command(f"lint checkpatch {what}",
-                               ["perl", script, *CHECKPATCH, "--ignore", ignored, *files], _silent, cwd=REPO)
+        _checkpatch(report)
         if report.wanted("lint kernel-doc"):
             _kernel_doc(report)
         analysis.run(report)
