@@ -108,8 +108,9 @@ def jobs(report, versions=tuple(kernels.VERSIONS)[:1]):
 
     cache.ROOT.mkdir(parents=True, exist_ok=True)
     cases = _cases()
+    names = ["host", *(f"{suite} {case}" for suite, case in cases)]
     return [pool.Job(TIMEOUT, functools.partial(one, version)) for version in versions
-            if any(report.wanted(f"kunit {version} {suite} {case}") for suite, case in cases)]
+            if any(report.wanted(f"kunit {version} {name}") for name in names)]
 
 
 def run(report):

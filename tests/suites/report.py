@@ -25,6 +25,11 @@ class Report:
         """Tell whether the user asked for a test of this name."""
         return self._only in name
 
+    def may_want(self, start):
+        """Tell whether the user asked for tests whose names, not known yet, start so."""
+        return self._only in start or any(self._only.startswith(f"{start[at:]} ")
+                                          for at in range(len(start)))
+
     def _say(self, word, name, seconds, detail):
         took = f"  ({seconds:.1f} s)" if seconds is not None else ""
         print(f"{word} {name}{took}")
