@@ -141,8 +141,11 @@ void vmx_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 		info |= INTR_TYPE_HARD_EXCEPTION | e->vector;
 		if (pushes_error(vcpu, e->vector)) {
 			info |= INTR_INFO_DELIVER_CODE_MASK;
-			/* The upper half is reserved (27.2.1.3). */
-			vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, e->error & 0x7fff);
+			/*
+			 * The upper half is reserved (27.2.1.3), nothing below: bits 15:3 are
+			 * the index of a selector (6.13).
+			 */
+			vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, (u16)e->error);
 		}
 		/* It comes after the instruction that the shadow was for. */
 		if (vmx_interruptibility(vmx) & SHADOW) {

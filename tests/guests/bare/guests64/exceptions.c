@@ -737,6 +737,28 @@ static void test_lazy_stack(void)
 	close_user();
 }
 
+/* Memory that nobody has touched: to push a frame there takes an exit, nested and shadow. */
+#define COLD		(2ul << 20)
+#define COLD_PAGES	6
+
+/* Whatever exits cut it short, an exception has its error code: all 16 bits of a selector. */
+static void test_error_after_exit(void)
+{
+	static const u16 selectors[COLD_PAGES] = { 0xe130, 0x8000, 0xfffc, 0x7ff8, 0xc004, 0xfff8 };
+	/* Not what alloc_pages() gives, which has been cleared. */
+	ulong cold = (mem_mark() + 2 * COLD) & -COLD;
+	int i;
+
+	for (i = 0; i < COLD_PAGES; i++) {
+		cpu_tss[0].ist[1] = cold + (i + 1) * COLD;
+		set_idt(VEC_GP, default_entry(VEC_GP), KERNEL_CS, 0x8e, 2);
+		/* The RPL is no part of it. */
+		EXPECT_TRAP_ERR(VEC_GP, selectors[i] & ~3,
+				asm volatile("mov %0, %%fs" :: "r"((u32)selectors[i] | (i & 3))));
+	}
+	restore_gate(VEC_GP);
+}
+
 /* --- NMI --- */
 
 static volatile int nmis, nmi_depth, nmi_max_depth;
@@ -838,6 +860,7 @@ const struct test guest_tests[] = {
 	{ "cr8", test_cr8 },
 	{ "cr8-reserved", test_cr8_reserved },
 	{ "delivery-after-flush", test_delivery_after_flush },
+	{ "error-after-exit", test_error_after_exit },
 	{ "lazy-idt", test_lazy_idt },
 	{ "lazy-stack", test_lazy_stack },
 	{ "nmi", test_nmi },
