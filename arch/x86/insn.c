@@ -343,8 +343,10 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 		if (arch->emul_error)
 			return arch->emul_error;
 		/* A write to a shadowed table that is beyond the executor: let the guest do it. */
-		if (arch->table_written && umbra_mmu_unprotect(vcpu, arch->table_gpa))
+		if (arch->table_written) {
+			umbra_mmu_unprotect(vcpu, arch->table_gpa);
 			return 1;
+		}
 		/* The same for memory that no leaf is right for. */
 		if (arch->leaf_refused) {
 			umbra_mmu_settle(vcpu);

@@ -45,7 +45,7 @@ static const char *check_leaf(struct umbra_vm *vm, struct umbra_mmu_page *page, 
 						   (slot->base >> (9 * (level - 1)))] ?
 		       "a large writable leaf over a table that is shadowed" : NULL;
 	for (shadow = umbra_first_shadow(vm, gfn); shadow; shadow = umbra_next_shadow(shadow))
-		if (!shadow->unsync)
+		if (!shadow->unsync && !shadow->loose)
 			return "a writable leaf for a table whose shadow is in sync";
 	return NULL;
 }
@@ -73,7 +73,7 @@ static const char *check_guest(struct umbra_vm *vm, struct umbra_mmu_page *page,
 	const struct umbra_format *f = &umbra_formats[page->role.format];
 	u64 guest;
 
-	if (page->role.direct || page->unsync)
+	if (page->role.direct || page->unsync || page->loose)
 		return NULL;
 	if (!umbra_guest_entries(vm, umbra_slot_find(vm, page->gfn), page, i, 1, &guest))
 		return NULL;
@@ -130,7 +130,8 @@ static const char *check_page(struct umbra_vm *vm, struct umbra_mmu_page *page)
 		return "two pages for the same gfn and role, or one that is not in the hash";
 	for (shadow = umbra_first_shadow(vm, page->gfn); shadow;
 	     shadow = umbra_next_shadow(shadow)) {
-		if (!page->role.direct && shadow->unsync != page->unsync)
+		if (!page->role.direct && !page->loose && !shadow->loose &&
+		    shadow->unsync != page->unsync)
 			return "of the shadows of one table only some are unsync";
 		n += shadow == page;
 	}

@@ -435,6 +435,7 @@ static void store_to_table(struct guest *g, struct soft_op *op)
 	}
 	op->kind = SOFT_WRITE;
 	op->user = false;
+	op->foreign = one_in(4);
 	op->gva = guest_linear(g, page, index * entry_size(g));
 	op->value = random_entry(g);
 	if (entry_size(g) == 8 && !(g->efer & EFER_LMA) && one_in(2)) {
@@ -555,6 +556,8 @@ bool guest_step(struct guest *g)
 		break;
 	case 6 ... 11:
 		op.kind = SOFT_WRITE;
+		/* Often into a table that translates the very store. */
+		op.foreign = one_in(4);
 		break;
 	case 12:
 		op.kind = SOFT_EXEC;

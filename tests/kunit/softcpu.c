@@ -271,6 +271,9 @@ static const u8 code32[SOFT_KINDS][4] = {
 	[SOFT_MOV_CR4] = { 0x0f, 0x22, 0xe0 },
 };
 
+/* FISTP [RDI], of 64 bits and of 32: it stands for all that the executor does not know. */
+static const u8 foreign64[] = { 0xdf, 0x3f }, foreign32[] = { 0xdb, 0x1f };
+
 void soft_code(u8 *page, bool is_64bit)
 {
 	unsigned int kind;
@@ -280,6 +283,7 @@ void soft_code(u8 *page, bool is_64bit)
 		if (kind != SOFT_EXEC)
 			memcpy(page + kind * CODE_STRIDE, is_64bit ? code64[kind] : code32[kind],
 			       is_64bit || kind > SOFT_WRITE ? 3 : 2);
+	memcpy(page + SOFT_KINDS * CODE_STRIDE, is_64bit ? foreign64 : foreign32, 2);
 }
 
 static void leave(struct vmcb *vmcb, u32 code, u64 info1, u64 info2)
@@ -450,7 +454,8 @@ int soft_run(struct umbra_vcpu *vcpu, struct soft_op *op, u64 code)
 	op->broken = NULL;
 	running = op;
 	running_vcpu = vcpu;
-	running_rip = op->kind == SOFT_EXEC ? op->gva : code + op->kind * CODE_STRIDE;
+	running_rip = op->kind == SOFT_EXEC ? op->gva :
+		      code + (op->foreign ? SOFT_KINDS : op->kind) * CODE_STRIDE;
 
 	vcpu->arch.rip = running_rip;
 	vcpu->arch.gpr[UMBRA_RDI] = op->gva;

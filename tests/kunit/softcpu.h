@@ -27,6 +27,7 @@ enum soft_kind {
  * struct soft_op - an instruction and what became of it
  * @kind: which
  * @user: at CPL 3
+ * @foreign: WRITE: by an instruction that the executor does not know
  * @gva: the address it is about
  * @value: what it writes
  * @faulted: it ended in a page fault, with @error
@@ -42,6 +43,7 @@ enum soft_kind {
 struct soft_op {
 	enum soft_kind kind;
 	bool user;
+	bool foreign;
 	u64 gva;
 	u64 value;
 	bool faulted;

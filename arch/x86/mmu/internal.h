@@ -42,12 +42,13 @@ struct umbra_rmap {
  * @active: how many of them are the current one of their vCPU
  * @invalid: zapped
  * @unsync: the guest may write its table without our knowing
+ * @loose: the same at any level, until a vCPU's next flush, which zaps the page
  * @writes: emulated writes since a fault last went through here
  * @idle: entries compared in vain since the guest was last seen to write there
  * @present: entries of @table that are present, unless nested
  * @unsync_children: how many bits are set in @unsync_map
  * @unsync_map: entries that may lead to an unsync page
- * @sync_link: while unsync pages are collected
+ * @sync_link: in mmu_vm->loose, or while unsync pages are collected
  */
 struct umbra_mmu_page {
 	struct hlist_node hash;
@@ -63,6 +64,7 @@ struct umbra_mmu_page {
 	atomic_t active;
 	bool invalid;
 	bool unsync;
+	bool loose;
 	u8 writes;
 	u16 idle;
 	DECLARE_BITMAP(present, UMBRA_ENTRIES);
@@ -91,7 +93,7 @@ struct umbra_mmu_strategy {
 	void (*invlpg)(struct umbra_vcpu *vcpu, u64 gva);
 	void (*flush_guest)(struct umbra_vcpu *vcpu);
 	void (*guest_write)(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
-	bool (*unprotect)(struct umbra_vcpu *vcpu, u64 gpa);
+	void (*unprotect)(struct umbra_vcpu *vcpu, u64 gpa);
 	enum umbra_fast (*fast_fault)(struct umbra_vcpu *vcpu, u64 addr, u32 access, u32 *error);
 };
 
@@ -212,6 +214,15 @@ static inline bool umbra_host_busy(const struct umbra_vm *vm, unsigned long hva)
 }
 
 int umbra_slot_max_level(const struct umbra_slot *slot, gfn_t gfn);
+
+/*
+ * Are there tables of any level that the guest may write? The next flush of a vCPU zaps
+ * them, and until then nothing is fast: whoever sees what was written there sees this.
+ */
+static inline bool umbra_mmu_has_loose(const struct umbra_vm *vm)
+{
+	return unlikely(READ_ONCE(vm->arch.mmu.nr_loose));
+}
 
 /* Are there tables that are shadowed in the 2 MiB around a gfn? */
 static inline bool umbra_slot_has_tables(const struct umbra_slot *slot, gfn_t gfn)
@@ -378,11 +389,12 @@ void umbra_unsync_inherit(struct umbra_mmu_page *child, u64 *parent);
 bool umbra_guest_entries(struct umbra_vm *vm, const struct umbra_slot *slot,
 			 const struct umbra_mmu_page *page, unsigned int first,
 			 unsigned int count, u64 *entry);
-bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn);
 void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva);
 bool umbra_shadow_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva);
 void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
-bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
+void umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
+void umbra_loose_end(struct umbra_vm *vm, struct umbra_mmu_page *page);
+void umbra_zap_loose(struct umbra_vm *vm);
 
 /* roots.c */
 int umbra_shadow_load(struct umbra_vcpu *vcpu);

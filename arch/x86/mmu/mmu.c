@@ -28,6 +28,7 @@ static const char *const stat_names[UMBRA_MMU_NR_STATS] = {
 	[UMBRA_MMU_RMAP_RECYCLED] = "mmu-rmap-recycled",
 	[UMBRA_MMU_GUEST_WRITES] = "mmu-guest-table-writes",
 	[UMBRA_MMU_WRITE_FLOODS] = "mmu-write-floods",
+	[UMBRA_MMU_LOOSENED] = "mmu-loosened",
 	[UMBRA_MMU_UNSYNCS] = "mmu-unsyncs",
 	[UMBRA_MMU_SYNCS] = "mmu-syncs",
 	[UMBRA_MMU_SYNC_ENTRIES] = "mmu-sync-entries",
@@ -105,6 +106,7 @@ int umbra_mmu_vm_init(struct umbra_vm *vm, u32 paging)
 	INIT_LIST_HEAD(&mmu->pages);
 	INIT_LIST_HEAD(&mmu->zapped);
 	INIT_LIST_HEAD(&mmu->spare);
+	INIT_LIST_HEAD(&mmu->loose);
 	switch (paging) {
 	case UMBRA_PAGING_NESTED:
 		mmu->strategy = &umbra_mmu_nested;
@@ -500,15 +502,16 @@ void umbra_mmu_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len)
 
 /**
  * umbra_mmu_unprotect() - let the guest itself write to a table that is shadowed
- * @vcpu: the vCPU
+ * @vcpu: the vCPU, which was trapped for it
  * @gpa: guest-physical address of the write
  *
- * Return: true if it can be expected to succeed now; false if nothing was
- * shadowed there, or the same instruction was here last time.
+ * The vCPU is to enter the guest and try again. It will succeed after a few times at
+ * the most.
  */
-bool umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
+void umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
 {
 	const struct umbra_mmu_strategy *strategy = vcpu->vm->arch.mmu.strategy;
 
-	return strategy->unprotect && strategy->unprotect(vcpu, gpa);
+	if (strategy->unprotect)
+		strategy->unprotect(vcpu, gpa);
 }

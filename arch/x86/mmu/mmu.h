@@ -54,6 +54,7 @@ enum umbra_mmu_stat {
 	UMBRA_MMU_RMAP_RECYCLED,	/* too many leaves for the same page */
 	UMBRA_MMU_GUEST_WRITES,		/* emulated writes to shadowed tables */
 	UMBRA_MMU_WRITE_FLOODS,		/* tables given up after many of them */
+	UMBRA_MMU_LOOSENED,		/* tables of any level that the guest may write for once */
 	UMBRA_MMU_UNSYNCS,		/* leaf tables made writable for the guest */
 	UMBRA_MMU_SYNCS,		/* ... and read again */
 	UMBRA_MMU_SYNC_ENTRIES,		/* entries that had changed */
@@ -103,6 +104,8 @@ struct umbra_mmu_vm {
 	unsigned long link_drops;	/* links to tables that were taken out, ever */
 	bool tlb_stale;			/* entries were dropped and TLBs not flushed */
 	unsigned int nr_held;		/* zapped, but some vCPU's previous root */
+	struct list_head loose;		/* shadow: pages to be zapped at a vCPU's next flush */
+	unsigned int nr_loose;
 	struct list_head spare;		/* empty table pages, to be used again */
 	unsigned int nr_spare;
 	u64 stat[UMBRA_MMU_NR_STATS];
@@ -202,7 +205,7 @@ struct umbra_mmu_vcpu {
 	u64 unprotected_rip;		/* see umbra_mmu_unprotect() */
 	u64 unprotected_gpr[UMBRA_NR_GPRS];
 	u64 unprotected_at;		/* as the count of entries has it */
-	u8 unprotected;			/* ... how often there */
+	u8 unprotected;			/* ... how often there; no more than is of use */
 
 	struct umbra_mmu_cache pages;	/* struct umbra_mmu_page with an empty table */
 	struct umbra_mmu_cache copies;	/* pages, not zeroed */
@@ -287,10 +290,10 @@ void umbra_mmu_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
 
 /*
  * The executor cannot do a write that was trapped because gpa is in a shadowed
- * table. Stop shadowing it, so that the guest can do it. False if nothing was
- * shadowed there, or if the same instruction has been here just before.
+ * table, or the CPU does it to deliver an event. Have the CPU do it, sooner or later,
+ * even if the table translates the very write.
  */
-bool umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
+void umbra_mmu_unprotect(struct umbra_vcpu *vcpu, u64 gpa);
 
 /*
  * The executor cannot do an instruction that was trapped because no leaf is right for

@@ -445,6 +445,7 @@ void umbra_page_zap(struct umbra_vm *vm, struct umbra_mmu_page *page)
 	mmu->stat[UMBRA_MMU_PAGES_ZAPPED]++;
 	mmu->tlb_stale = true;
 	page->unsync = false;
+	umbra_loose_end(vm, page);
 	/* Read without a lock by vCPUs that hold it as a root. */
 	WRITE_ONCE(page->invalid, true);
 	if (!page->roots)

@@ -228,6 +228,7 @@ void umbra_shadow_new_cr3(struct umbra_vcpu *vcpu)
 	u64 address;
 	bool found;
 
+	umbra_zap_loose(vcpu->vm);
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
 	address = root_address(vcpu, vcpu->arch.cr3);
@@ -285,7 +286,7 @@ bool umbra_shadow_fast_cr3(struct umbra_vcpu *vcpu, u64 cr3)
 	bool found;
 
 	if (!umbra_mmu_paging_known(vcpu) || !mmu->paging.format ||
-	    mmu->paging.id == UMBRA_FORMAT_PAE)
+	    mmu->paging.id == UMBRA_FORMAT_PAE || umbra_mmu_has_loose(vcpu->vm))
 		return false;
 	address = root_address(vcpu, cr3);
 	root = root_place(vcpu, address, &found);
@@ -388,6 +389,7 @@ int umbra_shadow_load(struct umbra_vcpu *vcpu)
 	bool found;
 	int ret;
 
+	umbra_zap_loose(vm);
 	umbra_mmu_check_paging(vcpu);
 	mmu->role = root_role(vcpu);
 	address = root_address(vcpu, vcpu->arch.cr3);

@@ -84,14 +84,14 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
 {
 	struct umbra_vm *vm = vcpu->vm;
 	struct umbra_mmu_page *page;
-	bool tracked = false, unsync = false;
+	bool tracked = false, unsync = false, loose = false, in_sync = false;
 	struct umbra_slot *slot;
 
 	hlist_for_each_entry(page, umbra_page_bucket(vm, gfn), hash) {
 		if (page->gfn != gfn)
 			continue;
 		if (page->role.word == role.word) {
-			if (page->unsync)
+			if (page->unsync || page->loose)
 				umbra_sync_page(vcpu, page);
 			/* No load of CR3 has reached what is below while nothing led here. */
 			if (page->unsync_children)
@@ -103,8 +103,14 @@ struct umbra_mmu_page *umbra_shadow_page(struct umbra_vcpu *vcpu, gfn_t gfn,
 			continue;
 		tracked = true;
 		unsync |= page->unsync;
+		loose |= page->loose;
+		in_sync |= !page->unsync && !page->loose;
 	}
-	/* All pages of a gfn are unsync, or none is and the gfn is write-protected. */
+	/*
+	 * All pages of a gfn are unsync, or none is and the gfn is write-protected; those
+	 * that are loose may be among either.
+	 */
+	unsync |= loose && !in_sync;
 	if (!role.direct && unsync && role.level > 1) {
 		umbra_sync_gfn(vcpu, gfn);
 		unsync = false;
@@ -254,7 +260,7 @@ static void link_known(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page, uns
 	role.level--;
 	role.access &= umbra_entry_acc(f, guest);
 	child = umbra_find_page(vcpu->vm, (guest & f->address) >> PAGE_SHIFT, role);
-	if (!child || child->unsync || !umbra_mmu_topped_up(vcpu))
+	if (!child || child->unsync || child->loose || !umbra_mmu_topped_up(vcpu))
 		return;
 	add_link(vcpu, page, index, child, guest);
 	umbra_mmu_count(vcpu, PREFETCHES);
@@ -543,9 +549,9 @@ static int table_write(struct umbra_vcpu *vcpu, gfn_t gfn)
 	int ret;
 
 	umbra_mmu_count(vcpu, FAULTS_TABLE);
-	/* The CPU itself has to write there, to deliver an event: give the table up. */
+	/* The CPU itself has to write there, to deliver an event. */
 	if (umbra_mmu_in_delivery(vcpu)) {
-		umbra_shadow_give_up(vcpu, gfn);
+		umbra_mmu_unprotect(vcpu, gfn << PAGE_SHIFT);
 		return 1;
 	}
 	vcpu->arch.table_written = true;
@@ -786,7 +792,9 @@ static enum umbra_fast shadow_fast_fault(struct umbra_vcpu *vcpu, u64 gva, u32 a
 	    mmu->paging.format->entry_size != sizeof(u64) || !mmu->role.wp ||
 	    !umbra_mmu_topped_up(vcpu) || !umbra_fast_lock(vm))
 		return UMBRA_FAST_NO;
-	if (umbra_shadow_root_valid(vcpu) && vm->arch.mmu.nr_zapped < UMBRA_ZAPPED_MAX)
+	/* What a loose table holds by now is not looked at there. */
+	if (umbra_shadow_root_valid(vcpu) && vm->arch.mmu.nr_zapped < UMBRA_ZAPPED_MAX &&
+	    !umbra_mmu_has_loose(vm))
 		ret = fast_fault(vcpu, gva, access, error);
 	write_unlock(&vm->mmu_lock);
 	return ret;

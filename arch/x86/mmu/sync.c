@@ -158,7 +158,7 @@ bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync
 	if (slot && !umbra_slot_has_tables(slot, gfn))
 		return true;
 	for (page = umbra_first_shadow(vm, gfn); page; page = umbra_next_shadow(page)) {
-		if (page->unsync)
+		if (page->unsync || page->loose)
 			continue;
 		if (!may_unsync)
 			return false;
@@ -177,7 +177,7 @@ bool umbra_gfn_make_writable(struct umbra_vcpu *vcpu, gfn_t gfn, bool may_unsync
 			umbra_page_zap(vm, page);
 			continue;
 		}
-		if (page->unsync)
+		if (page->unsync || page->loose)
 			continue;
 		page->unsync = true;
 		page->idle = 0;
@@ -327,14 +327,20 @@ void umbra_sync_gfn(struct umbra_vcpu *vcpu, gfn_t gfn)
 	settle_shadows(vcpu, gfn);
 }
 
+static void entries_written(struct umbra_vm *vm, const struct umbra_slot *slot,
+			    struct umbra_mmu_page *page, unsigned int offset, unsigned int len);
+
 /**
  * umbra_sync_page() - make one page agree with the guest's table
  * @vcpu: the vCPU
- * @page: the page, unsync; it stays so
+ * @page: the page, unsync or loose; it stays so
  */
 void umbra_sync_page(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page)
 {
-	sync_page(vcpu, page);
+	if (unlikely(page->loose))
+		entries_written(vcpu->vm, umbra_vcpu_slot(vcpu, page->gfn), page, 0, PAGE_SIZE);
+	else
+		sync_page(vcpu, page);
 }
 
 static void sync_below(struct umbra_vcpu *vcpu, struct umbra_mmu_page *page,
@@ -502,6 +508,8 @@ void umbra_shadow_invlpg(struct umbra_vcpu *vcpu, u64 gva)
 	struct umbra_vm *vm = vcpu->vm;
 	bool prefetch = !umbra_mmu_topup(vcpu);
 
+	/* What tables of upper levels say may be cached for other addresses, too (4.10.4.1). */
+	umbra_zap_loose(vm);
 	write_lock(&vm->mmu_lock);
 	if (umbra_shadow_root_valid(vcpu))
 		invalidate(vcpu, gva, prefetch);
@@ -520,7 +528,7 @@ bool umbra_shadow_fast_invlpg(struct umbra_vcpu *vcpu, u64 gva)
 {
 	struct umbra_vm *vm = vcpu->vm;
 
-	if (!umbra_mmu_topped_up(vcpu) || !umbra_fast_lock(vm))
+	if (umbra_mmu_has_loose(vm) || !umbra_mmu_topped_up(vcpu) || !umbra_fast_lock(vm))
 		return false;
 	umbra_mmu_count(vcpu, INVLPGS);
 	if (umbra_shadow_root_valid(vcpu))
@@ -614,27 +622,72 @@ void umbra_shadow_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len
 }
 
 /**
- * umbra_shadow_give_up() - stop shadowing the tables at a gfn
- * @vcpu: the vCPU; mmu_lock is not held
- * @gfn: guest frame number
- *
- * Return: true if there was one.
+ * umbra_loose_end() - a page is not loose any more, as it is not used any more
+ * @vm: the VM
+ * @page: the page, which has been zapped
  */
-bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
+void umbra_loose_end(struct umbra_vm *vm, struct umbra_mmu_page *page)
 {
-	struct umbra_vm *vm = vcpu->vm;
-	struct umbra_mmu_page *page, *next;
-	bool any = false;
+	struct umbra_mmu_vm *mmu = &vm->arch.mmu;
 
+	if (likely(!page->loose))
+		return;
+	page->loose = false;
+	list_del_init(&page->sync_link);
+	/* Who finds none, without the lock, finds tables that are up to date. */
+	smp_wmb();
+	WRITE_ONCE(mmu->nr_loose, mmu->nr_loose - 1);
+}
+
+/**
+ * umbra_zap_loose() - the guest flushes, so what it wrote to loose tables is to be seen
+ * @vm: the VM; mmu_lock is not held
+ */
+void umbra_zap_loose(struct umbra_vm *vm)
+{
+	struct umbra_mmu_page *page, *next;
+
+	/* Pairs with the order of a guest's own accesses, as with unsync marks. */
+	if (likely(!umbra_mmu_has_loose(vm)))
+		return;
 	write_lock(&vm->mmu_lock);
+	list_for_each_entry_safe(page, next, &vm->arch.mmu.loose, sync_link)
+		umbra_page_zap(vm, page);
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
+}
+
+/* Stops shadowing the tables at a gfn: it is memory as any other then. */
+static void give_up(struct umbra_vm *vm, gfn_t gfn)
+{
+	struct umbra_mmu_page *page, *next;
+
 	for (page = umbra_first_shadow(vm, gfn); page; page = next) {
 		next = umbra_next_shadow(page);
 		umbra_page_zap(vm, page);
-		any = true;
 	}
-	umbra_pages_settle(vm);
-	write_unlock(&vm->mmu_lock);
-	return any;
+}
+
+/*
+ * Goes on shadowing the tables at a gfn, but lets the guest write to it: like a CPU that
+ * has cached what entries of upper levels say (SDM Vol. 3 4.10.3), which also need not
+ * heed a change before a flush. The write finds all tables that it is translated by,
+ * and nothing else is asked of what comes until then.
+ */
+static void loosen(struct umbra_vcpu *vcpu, gfn_t gfn)
+{
+	struct umbra_mmu_vm *mmu = &vcpu->vm->arch.mmu;
+	struct umbra_mmu_page *page;
+
+	for (page = umbra_first_shadow(vcpu->vm, gfn); page; page = umbra_next_shadow(page)) {
+		if (page->unsync || page->loose)
+			continue;
+		page->loose = true;
+		list_add_tail(&page->sync_link, &mmu->loose);
+		/* Before a leaf becomes writable, which the next fault makes. */
+		WRITE_ONCE(mmu->nr_loose, mmu->nr_loose + 1);
+		umbra_mmu_count(vcpu, LOOSENED);
+	}
 }
 
 /* The table may be needed for the very instruction: then it comes back at once. */
@@ -644,15 +697,17 @@ bool umbra_shadow_give_up(struct umbra_vcpu *vcpu, gfn_t gfn)
 
 /**
  * umbra_shadow_unprotect() - see umbra_mmu_unprotect()
- * @vcpu: the vCPU
+ * @vcpu: the vCPU; mmu_lock is not held
  * @gpa: guest-physical address of the write
  *
- * Return: true if it can be expected to succeed now.
+ * The table is given up. If that does not help, since it, or another one that is written
+ * to in turn, translates the write itself, it becomes loose.
  */
-bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
+void umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
 {
 	struct umbra_mmu_vcpu *mmu = &vcpu->arch.mmu;
 	u64 entries = vcpu->arch.stat[UMBRA_STAT_ENTRIES];
+	struct umbra_vm *vm = vcpu->vm;
 
 	/* A loop comes here with other registers, and what is called again a good while later. */
 	if (mmu->unprotected_rip != vcpu->arch.rip ||
@@ -663,6 +718,14 @@ bool umbra_shadow_unprotect(struct umbra_vcpu *vcpu, u64 gpa)
 		mmu->unprotected = 0;
 	}
 	mmu->unprotected_at = entries;
-	return mmu->unprotected++ < UNPROTECT_MAX &&
-	       umbra_shadow_give_up(vcpu, gpa >> PAGE_SHIFT);
+
+	write_lock(&vm->mmu_lock);
+	if (mmu->unprotected < UNPROTECT_MAX) {
+		mmu->unprotected++;
+		give_up(vm, gpa >> PAGE_SHIFT);
+	} else {
+		loosen(vcpu, gpa >> PAGE_SHIFT);
+	}
+	umbra_pages_settle(vm);
+	write_unlock(&vm->mmu_lock);
 }
