@@ -232,16 +232,17 @@ static void emit_store(const struct play *p, unsigned int level, uint64_t old, u
 
 /*
  * Writes RDX to where RBP points, again and again, and uses what RBX points to: by an
- * instruction that is not executed in software, so that each time the table is given up.
+ * instruction that is not executed in software, so that each time the table is given up,
+ * or, where it translates the store itself, becomes loose.
  */
 static void emit_stores(const struct play *p)
 {
 	unsigned int start;
 
-	EMIT(0x48, 0x0f, 0x6e, 0xca);			/* movq %rdx, %mm1 */
+	EMIT(0xdb, 0xe3, 0x52);				/* fninit; push %rdx */
 	EMIT(0x41, 0xb9, 8, 0, 0, 0);			/* mov $8, %r9d */
 	start = step.used;
-	EMIT(0x0f, 0x7f, 0x4d, 0);			/* movq %mm1, (%rbp) */
+	EMIT(0xdf, 0x2c, 0x24, 0xdf, 0x7d, 0);		/* fildll (%rsp); fistpll (%rbp) */
 	emit_flush(p);
 	EMIT(0x8b, 0x33);				/* mov (%rbx), %esi */
 	EMIT(0x41, 0xff, 0xc9);				/* dec %r9d */
@@ -259,8 +260,7 @@ static void make_table_step(const struct play *p)
 	uint64_t span =
 		p->entry_size == 4 ? PAGE << 10 * (t->level - 1) : PAGE << 9 * (t->level - 1);
 	static const uint64_t flips[] = { 1, 2, 4, 0x40, 0x20 };
-	/* Not where the store itself is translated: there it cannot be done, and says so. */
-	bool mmx = p->format >= FORMAT_4 && t->level < 3 && one_in(8);
+	bool foreign = p->format >= FORMAT_4 && one_in(8);
 
 	step.what = "table";
 	memcpy(&old, p->ram + at, p->entry_size);
@@ -274,7 +274,7 @@ static void make_table_step(const struct play *p)
 	step.regs.gpr[UMBRA_RDI] = t->level == 1 ? p->table[0].gva + i * PAGE : t->gva;
 	if (one_in(4))
 		EMIT(0x8b, 0x0b);			/* mov (%ebx), %ecx */
-	if (mmx)
+	if (foreign)
 		emit_stores(p);
 	else
 		emit_store(p, t->level, old, new);

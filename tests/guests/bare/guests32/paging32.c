@@ -2,6 +2,7 @@
 /* Paging of 32-bit kernels: two levels with and without 4 MiB pages, PAE, off and on. */
 #include "mem.h"
 #include "ptcheck.h"
+#include "ptself.h"
 #include "string.h"
 #include "test.h"
 #include "trap.h"
@@ -273,6 +274,31 @@ static void test_recursive(void)
 	with_paging(PT_32BIT, recursive);
 }
 
+/* Stores by every instruction into a directory and a table through themselves. */
+static void through_itself(enum pt_mode mode)
+{
+	ulong old = read_cr3();
+	struct space s;
+	int l;
+
+	pt_new(&s, mode);
+	pt_map(&s, REGION, (ulong)alloc_page(), PT_W, 1);
+	write_cr3(s.root);
+	for (l = 1; l <= 2; l++)
+		ptself_check(&s, REGION, l, mode == PT_PAE ? 0x1f0 : 0x3c0, 0x800);
+	write_cr3(old);
+}
+
+static void test_through_itself_32(void)
+{
+	with_paging(PT_32BIT, through_itself);
+}
+
+static void test_through_itself_pae(void)
+{
+	with_paging(PT_PAE, through_itself);
+}
+
 const struct test guest_tests[] = {
 	{ "levels-32bit", test_levels_32 },
 	{ "random-32bit", test_random_32 },
@@ -286,6 +312,8 @@ const struct test guest_tests[] = {
 	{ "switches", test_switches },
 	{ "halves", test_halves },
 	{ "recursive", test_recursive },
+	{ "through-itself-32bit", test_through_itself_32 },
+	{ "through-itself-pae", test_through_itself_pae },
 };
 
 GUEST("paging32");

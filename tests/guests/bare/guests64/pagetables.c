@@ -5,6 +5,7 @@
  */
 #include "mem.h"
 #include "ptcheck.h"
+#include "ptself.h"
 #include "ptspace.h"
 #include "ptstore.h"
 #include "string.h"
@@ -214,6 +215,15 @@ WITH_SPACE(entry_maps_itself)
 	check_eq(entry(e), (pte & -PAGE_SIZE) | PT_P | PT_W | PT_A | PT_D | BIT64(9), "entry");
 }
 
+/* Stores by every instruction into the table of each level through itself. */
+WITH_SPACE(store_through_itself)
+{
+	int l;
+
+	for (l = 1; l <= 4; l++)
+		ptself_check(&space, REGION, l, 0x1f0, 0x800);
+}
+
 /* --- large pages --- */
 
 WITH_SPACE(split_and_merge)
@@ -370,6 +380,7 @@ const struct test guest_tests[] = {
 	{ "table-becomes-data", test_table_becomes_data },
 	{ "user-writes-table", test_user_writes_table },
 	{ "entry-maps-itself", test_entry_maps_itself },
+	{ "store-through-itself", test_store_through_itself },
 	{ "split-and-merge", test_split_and_merge },
 	{ "large-page-over-tables", test_large_page_over_tables },
 	{ "many-spaces", test_many_spaces },

@@ -155,6 +155,10 @@ const char *pt_store(int k, ulong e, u64 old, u64 new)
 		barrier();
 		outl(DEVICE_PORT, (ulong)&order);
 		return "a device";
+	case 26:
+		/* Integers of 64 bits pass through the registers unchanged. */
+		asm volatile("fildll %1; fistpll (%0)" :: "r"(e), "m"(new) : "memory");
+		return "fistp";
 	}
 	return NULL;
 }
