@@ -122,6 +122,7 @@ void umbra_insn_prepare(struct umbra_vcpu *vcpu)
 		c->fetch_len = UMBRA_INSN_MAX;
 	}
 	vcpu->arch.emul_error = 0;
+	vcpu->arch.emul_lost = false;
 	vcpu->arch.emul_queued = false;
 	vcpu->arch.mmio_next = 0;
 }
@@ -175,6 +176,10 @@ int umbra_insn_report_failure(struct umbra_vcpu *vcpu)
 	struct umbra_emul *c = &vcpu->arch.emul;
 	struct umbra_run *run = vcpu->run;
 
+	if (vcpu->arch.emul_error)
+		return vcpu->arch.emul_error;
+	if (vcpu->arch.emul_lost)
+		return umbra_host_error(vcpu, vcpu->arch.emul_lost_gfn, -EFAULT);
 	if (vcpu->arch.emul_refused) {
 		umbra_queue_exception_error(vcpu, X86_TRAP_GP, 0);
 		return 1;
@@ -340,8 +345,8 @@ int umbra_emulate_exit(struct umbra_vcpu *vcpu)
 		arch->pio_posted &= arch->pio_committed;
 		if (arch->mmio_writes || arch->pio_posted)
 			return umbra_insn_finish(vcpu);
-		if (arch->emul_error)
-			return arch->emul_error;
+		if (arch->emul_error || arch->emul_lost)
+			return umbra_insn_report_failure(vcpu);
 		/* A write to a shadowed table that is beyond the executor: let the guest do it. */
 		if (arch->table_written) {
 			umbra_mmu_unprotect(vcpu, arch->table_gpa);
@@ -425,7 +430,7 @@ const struct umbra_insn *umbra_decode_exit(struct umbra_vcpu *vcpu, int *ret)
 			return NULL;
 		}
 		if (err) {
-			*ret = vcpu->arch.emul_error ?: umbra_insn_report_failure(vcpu);
+			*ret = umbra_insn_report_failure(vcpu);
 			return NULL;
 		}
 		err = umbra_decode(&c->insn, c->fetch, c->fetch_len, c->code);
@@ -462,7 +467,7 @@ bool umbra_read_operand(struct umbra_vcpu *vcpu, u64 linear, void *data, unsigne
 		*ret = 1;
 		break;
 	default:
-		*ret = vcpu->arch.emul_error ?: umbra_insn_report_failure(vcpu);
+		*ret = umbra_insn_report_failure(vcpu);
 		break;
 	}
 	forget(vcpu);

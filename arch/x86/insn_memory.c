@@ -25,6 +25,19 @@ static int translate(struct umbra_emul *c, u64 linear, u32 access, gpa_t *gpa)
 	return umbra_emul_page_fault(c, e.error, linear);
 }
 
+/* Memory whose slot is there, but not what the slot stands for. */
+static int lost(struct umbra_vcpu *vcpu, gpa_t gpa)
+{
+	vcpu->arch.emul_lost = true;
+	vcpu->arch.emul_lost_gfn = gpa >> PAGE_SHIFT;
+	return UMBRA_EMUL_UNHANDLED;
+}
+
+static int read_gpa(struct umbra_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	return umbra_guest_read(vcpu, gpa, data, len) ? lost(vcpu, gpa) : UMBRA_EMUL_DONE;
+}
+
 static u32 access_mode(struct umbra_emul *c, unsigned int flags)
 {
 	if (flags & UMBRA_EMUL_SYSTEM)
@@ -42,7 +55,9 @@ int umbra_insn_fetch(struct umbra_emul *c, u64 linear, void *data, unsigned int 
 	if (ret)
 		return ret;
 	/* Code outside memory slots is beyond what can be executed in software. */
-	return umbra_guest_read(vcpu, gpa, data, len) ? UMBRA_EMUL_UNHANDLED : UMBRA_EMUL_DONE;
+	if (!umbra_vcpu_slot(vcpu, gpa >> PAGE_SHIFT))
+		return UMBRA_EMUL_UNHANDLED;
+	return read_gpa(vcpu, gpa, data, len);
 }
 
 /* A read that no memory slot answers: the local APIC, or user space. */
@@ -135,8 +150,7 @@ int umbra_insn_read(struct umbra_emul *c, u64 linear, void *data, unsigned int l
 		if (flags & UMBRA_EMUL_PROBE)
 			;
 		else if (umbra_vcpu_slot(vcpu, gpa >> PAGE_SHIFT))
-			ret = umbra_guest_read(vcpu, gpa, data, n) ? UMBRA_EMUL_UNHANDLED :
-								     UMBRA_EMUL_DONE;
+			ret = read_gpa(vcpu, gpa, data, n);
 		else if (flags & UMBRA_EMUL_BULK)
 			ret = UMBRA_EMUL_UNHANDLED;
 		else
@@ -161,7 +175,7 @@ static int write_gpa(struct umbra_vcpu *vcpu, gpa_t gpa, const void *data, unsig
 {
 	if (!is_memory(vcpu, gpa))
 		return mmio_write(vcpu, gpa, data, len);
-	return umbra_guest_write(vcpu, gpa, data, len) ? UMBRA_EMUL_UNHANDLED : UMBRA_EMUL_DONE;
+	return umbra_guest_write(vcpu, gpa, data, len) ? lost(vcpu, gpa) : UMBRA_EMUL_DONE;
 }
 
 int umbra_insn_write(struct umbra_emul *c, u64 linear, const void *data, unsigned int len,
@@ -290,11 +304,11 @@ int umbra_insn_compare_exchange(struct umbra_emul *c, u64 linear, const void *ol
 		u8 byte;
 
 		if (get_user(byte, (u8 __user *)uaddr) || put_user(byte, (u8 __user *)uaddr))
-			return UMBRA_EMUL_UNHANDLED;
+			return lost(vcpu, gpa);
 		return UMBRA_EMUL_RETRY;
 	}
 	if (ret < 0)
-		return UMBRA_EMUL_UNHANDLED;
+		return lost(vcpu, gpa);
 	if (!ret)
 		return UMBRA_EMUL_RETRY;
 	umbra_mark_dirty(slot, gpa >> PAGE_SHIFT);

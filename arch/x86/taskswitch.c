@@ -83,7 +83,7 @@ int umbra_task_switch(struct umbra_vcpu *vcpu, const struct umbra_emul_task *tas
 	default:
 		/* A TSS or a descriptor outside memory, say. */
 		umbra_forget_exit(vcpu);
-		return arch->emul_error ?: umbra_insn_report_failure(vcpu);
+		return umbra_insn_report_failure(vcpu);
 	}
 	/* A descriptor in read-only memory: setting its accessed bit is user space's. */
 	return umbra_insn_finish(vcpu);

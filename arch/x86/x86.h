@@ -176,6 +176,8 @@ struct umbra_vcpu_arch {
 	bool emul_queued;		/* its exception has been queued already */
 	bool emul_refused;		/* the CPU has answered it with #GP */
 	int emul_error;			/* -errno behind UMBRA_EMUL_UNHANDLED */
+	bool emul_lost;			/* ... or memory that user space has taken away, */
+	gfn_t emul_lost_gfn;		/* ... here */
 
 	struct umbra_mmu_vcpu mmu;
 	struct umbra_lapic *lapic;

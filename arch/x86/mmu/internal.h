@@ -204,7 +204,6 @@ bool umbra_host_get_fast(struct umbra_vcpu *vcpu, const struct umbra_slot *slot,
 bool umbra_host_known(struct umbra_vcpu *vcpu, const struct umbra_slot *slot, gfn_t gfn,
 		      bool write, u64 *pfn);
 void umbra_host_put(struct umbra_host_page *hp);
-int umbra_host_error(struct umbra_vcpu *vcpu, gfn_t gfn, int err);
 
 /* Is part of what backs a gfn being invalidated just now? mmu_lock is held. */
 static inline bool umbra_host_busy(const struct umbra_vm *vm, unsigned long hva)

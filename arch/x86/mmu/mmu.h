@@ -288,6 +288,8 @@ void umbra_mmu_forget(struct umbra_vcpu *vcpu);
  */
 void umbra_mmu_guest_write(struct umbra_vcpu *vcpu, u64 gpa, unsigned int len);
 
+int umbra_host_error(struct umbra_vcpu *vcpu, gfn_t gfn, int err);
+
 /*
  * The executor cannot do a write that was trapped because gpa is in a shadowed
  * table, or the CPU does it to deliver an event. Have the CPU do it, sooner or later,

@@ -665,20 +665,29 @@ static void close_orders(void)
 	}
 }
 
+/* What a runner came back with; returns whether that is a fault of memory, in @page if not 0. */
+static bool memory_fault(const struct runner *r, uint64_t page)
+{
+	const volatile struct umbra_run *run = r->vcpu->run;
+
+	if (!r->result && run->exit_reason == UMBRA_EXIT_MEMORY_FAULT &&
+	    run->memory_fault.error < 0 && (!page || run->memory_fault.gpa >> 12 == page >> 12))
+		return true;
+	printf("result %d, exit %u, at %llx, error %d\n", r->result, run->exit_reason,
+	       (unsigned long long)run->memory_fault.gpa, run->memory_fault.error);
+	return false;
+}
+
 static void take_memory(void)
 {
-	volatile struct umbra_run *page;
 	struct runner r;
 	struct vm vm;
 
 	vm_create(&vm, paging, RAM, 1);
-	page = vm.vcpu[0].run;
 	start_busy(&vm, &r, 0);
 	munmap(vm.ram + WINDOW, PAGE);
 	join(&r, false);
-	check(!r.result && page->exit_reason == UMBRA_EXIT_MEMORY_FAULT &&
-	      page->memory_fault.gpa >> 12 == WINDOW >> 12 && page->memory_fault.error < 0,
-	      "munmap of guest memory while it is used");
+	check(memory_fault(&r, WINDOW), "munmap of guest memory while it is used");
 	/* With memory there again it goes on. */
 	if (mmap(vm.ram + WINDOW, PAGE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
@@ -689,13 +698,12 @@ static void take_memory(void)
 	      "memory comes back and the guest goes on");
 	mprotect(vm.ram + WINDOW, PAGE, PROT_READ);
 	join(&r, false);
-	check(!r.result && page->exit_reason == UMBRA_EXIT_MEMORY_FAULT &&
-	      page->memory_fault.gpa >> 12 == WINDOW >> 12, "mprotect while it is used");
+	check(memory_fault(&r, WINDOW), "mprotect while it is used");
 	mprotect(vm.ram + WINDOW, PAGE, PROT_READ | PROT_WRITE);
 	mprotect(vm.ram + CODE, PAGE, PROT_NONE);
 	start(&r, &vm.vcpu[0]);
 	join(&r, false);
-	check(!r.result && page->exit_reason == UMBRA_EXIT_MEMORY_FAULT, "code is taken away");
+	check(memory_fault(&r, CODE), "code is taken away");
 	vm_destroy(&vm);
 }
 
