@@ -55,6 +55,7 @@ struct vmx_caps vmx_caps;
 
 /* IA32_VMX_MISC (A.6) */
 #define MISC_TIMER_SHIFT	0x1f
+#define LONGEST_TURN_MS	4
 
 /* IA32_VMX_EPT_VPID_CAP (A.10) */
 #define CAP_EPT_LEVELS_4	BIT_ULL(6)
@@ -279,11 +280,19 @@ static void read_timer(void)
 {
 	u64 misc;
 
-	if (!preemption_timer || !may(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER) || timer_is_wrong())
+	if (!preemption_timer || !may(VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER))
 		return;
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
-	vmx_caps.timer = true;
+	vmx_caps.timer = !timer_is_wrong();
 	vmx_caps.timer_shift = misc & MISC_TIMER_SHIFT;
+	/*
+	 * Bochs lets no interrupt of the host end the turn of a guest that has RFLAGS.IF
+	 * clear from its entry on: it would keep the CPU for ever.
+	 */
+	if (!is_emulated())
+		return;
+	vmx_caps.always[VMX_PIN] |= PIN_BASED_VMX_PREEMPTION_TIMER;
+	vmx_caps.longest_turn = (umbra_host_tsc_khz() * LONGEST_TURN_MS) >> vmx_caps.timer_shift;
 }
 
 /* The first control that is missing, NULL if none is. */

@@ -345,6 +345,17 @@ static bool fast_ept_violation(struct umbra_vcpu *vcpu)
 	return true;
 }
 
+/* A turn that was only too long ends with letting the host's interrupts in. */
+static bool fast_timer(struct umbra_vcpu *vcpu)
+{
+	u64 deadline = to_vmx(vcpu)->deadline;
+
+	if (vmx_caps.longest_turn && (!deadline || rdtsc() + vcpu->arch.tsc_offset < deadline))
+		return false;
+	umbra_lapic_timer_reached(vcpu->arch.lapic);
+	return true;
+}
+
 static const bool fast_rows[VMX_NR_ROWS] = {
 	[EXIT_REASON_CPUID] = true,
 	[VMX_ROW_PF] = true,
@@ -374,8 +385,7 @@ bool vmx_fast_exit(struct umbra_vcpu *vcpu)
 	case EXIT_REASON_INVLPG:
 		return fast_invlpg(vcpu);
 	case EXIT_REASON_PREEMPTION_TIMER:
-		umbra_lapic_timer_reached(vcpu->arch.lapic);
-		return true;
+		return fast_timer(vcpu);
 	default:
 		return false;
 	}

@@ -366,18 +366,23 @@ bool vmx_set_deadline(struct umbra_vcpu *vcpu, u64 tsc)
 /* The timer begins to count at the entry, and ends the guest's turn at once if it is zero. */
 static void load_timer(const struct umbra_vcpu_arch *arch, struct vmx_vcpu *vmx)
 {
+	u32 longest = vmx_caps.longest_turn;
 	u64 now, left = 0;
 
 	if (!vmx->deadline != !vmx->timed) {
 		vmx->timed = vmx->deadline;
-		vmx_set_control(vmx, VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER, vmx->timed);
+		if (!longest)
+			vmx_set_control(vmx, VMX_PIN, PIN_BASED_VMX_PREEMPTION_TIMER, vmx->timed);
 	}
-	if (!vmx->timed)
+	if (!vmx->timed) {
+		if (longest)
+			vmcs_write(VMX_PREEMPTION_TIMER_VALUE, longest);
 		return;
+	}
 	now = rdtsc() + arch->tsc_offset;
 	if (now < vmx->deadline)
 		left = (vmx->deadline - now) >> vmx_caps.timer_shift;
-	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, left, U32_MAX));
+	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, left, longest ?: U32_MAX));
 }
 
 static void load_breakpoints(const struct umbra_vcpu *vcpu)

@@ -167,6 +167,8 @@ void vmx_init_vmcs(struct umbra_vcpu *vcpu)
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	if (vmx_caps.longest_turn)
+		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, vmx_caps.longest_turn);
 	vmx->initialized = true;
 }
 

@@ -70,6 +70,7 @@ enum vmx_word {
  *	say so right
  * @timer: the guest's turn can be ended by the VMX-preemption timer, which counts
  * @timer_shift: ... the TSC's ticks, divided by two to the power of this
+ * @longest_turn: after so many of them it is ended in any case; 0: it is not
  * @load_efer: EFER is switched by the CPU, without a list
  * @cr0_must: bits that CR0 must have set
  * @cr0_may: bits that CR0 may have set
@@ -100,6 +101,7 @@ struct vmx_caps {
 	bool forgets_vector;
 	bool timer;
 	u8 timer_shift;
+	u32 longest_turn;
 	bool load_efer;
 	u64 cr0_must, cr0_may, cr4_must, cr4_may;
 };
@@ -208,7 +210,7 @@ struct vmx_msr_lists {
  * @tpr_threshold: what the VMCS holds
  * @eoi_exits: what the VMCS holds
  * @deadline: guest TSC at which the guest is to exit, 0: none
- * @timed: the VMX-preemption timer is on
+ * @timed: the VMX-preemption timer counts to the deadline
  * @pml_page: addresses of pages that were written, noted by the CPU; NULL: none
  * @logging: some memory has a dirty log, so there may be addresses
  * @lists: EFER of guest and host, NULL where the CPU switches it by itself
