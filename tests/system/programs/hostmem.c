@@ -399,17 +399,24 @@ static bool compact(void)
 {
 	unsigned long before = counter(VMSTAT, "pgmigrate_success"), moved = 0;
 	double end = now() + SECONDS, limit = now() + LIMIT;
-	uint8_t *scattered = scatter_free_memory(SCATTERED);
-	int i;
+	uint8_t *scattered[5] = { NULL };
+	size_t size = SCATTERED;
+	unsigned int i, n = 0;
 
 	for (i = 0; i < 4 || now() < end || (moved <= 16 && now() < limit); i++) {
+		/* More than is needed takes long, and less moves nothing. */
+		if (i % 4 == 0 && moved <= 16 && n < ARRAY_SIZE(scattered)) {
+			scattered[n++] = scatter_free_memory(size);
+			size *= 2;
+		}
 		madvise(vm.ram + (i % 8) * 2 * MIB, 2 * MIB, MADV_PAGEOUT);
 		write_file("/proc/sys/vm/compact_memory", "1");
 		if (!wait_rounds(1))
 			break;
 		moved = counter(VMSTAT, "pgmigrate_success") - before;
 	}
-	munmap(scattered, SCATTERED);
+	while (n--)
+		munmap(scattered[n], SCATTERED << n);
 	return moved > 16 || !alive();
 }
 
