@@ -23,11 +23,12 @@ help:
 	@echo '                     HOST=this: on this machine)'
 	@echo 'make bench           measure guests natively, under Umbra and under KVM (HOST=, KERNEL=)'
 	@echo 'make bench-record    make the last of these tables the recorded one'
-	@echo 'make check           all tests but check-debug, fuzz and coverage'
+	@echo 'make check           all tests but check-debug, check-vmx, fuzz and coverage'
 	@echo 'make check-unit, check-build, check-lint, check-host, check-bench, check-fuzz, check-system'
 	@echo '                     a part'
 	@echo 'make kunit           tests of the module inside a kernel (KERNEL=6.1|6.12; default: both)'
 	@echo 'make check-debug     all system tests on kernels with KASAN, lockdep and the like'
+	@echo 'make check-vmx       all system tests on VT-x hosts, with and without EPT, VPIDs and the like'
 	@echo 'make fuzz            all fuzzers (TIME= in seconds, of all; FUZZ=abi|guest|decoder|... for one;'
 	@echo '                     SEED= as an earlier run printed it)'
 	@echo 'make coverage        which lines the tests run, in per cent by file'
@@ -65,7 +66,7 @@ check:
 	@scripts/deps
 	@tests/check
 
-check-unit check-build check-lint check-host check-bench check-debug check-fuzz check-system:
+check-unit check-build check-lint check-host check-bench check-debug check-fuzz check-system check-vmx:
 	@scripts/deps
 	@tests/check $(@:check-%=%)
 
@@ -108,5 +109,5 @@ distclean: clean
 	rm -rf .cache
 
 .PHONY: all help module no-module vmctl demo bench bench-record check check-unit check-build \
-	check-lint check-host check-bench check-debug check-fuzz check-system lint kunit fuzz coverage docs \
+	check-lint check-host check-bench check-debug check-fuzz check-system check-vmx lint kunit fuzz coverage docs \
 	install clean distclean

@@ -8,6 +8,5 @@
 # files: tests/system/programs/build/hostregs
 . ./lib.sh
 
-# Debug kernels are built without its driver; MSRs are left out there.
-uname -r | grep -q debug || modprobe msr
+[ -e /dev/cpu/0/msr ] || modprobe msr
 ./hostregs "$PAGING"

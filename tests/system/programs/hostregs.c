@@ -338,8 +338,8 @@ static void find_out(void)
 		has_pkeys = c >> 4 & 1;
 	msr_fd = open("/dev/cpu/0/msr", O_RDONLY);
 	if (msr_fd < 0)
-		printf("MSRs are not looked at: no msr driver\n");
-	for (i = 0; i < ARRAY_SIZE(msrs) && msr_fd >= 0; i++) {
+		die("/dev/cpu/0/msr");
+	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
 		read_msr(msrs[i].index, &there);
 		has_msr[i] = there;
 	}
