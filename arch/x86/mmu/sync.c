@@ -41,6 +41,19 @@ static unsigned int guest_index(const struct umbra_mmu_page *page, unsigned int 
 	return page->role.quadrant * 256 + index / 2;
 }
 
+/* The first of our entries that was made from the guest's at @theirs or behind it. */
+static unsigned int own_index(const struct umbra_mmu_page *page, unsigned int theirs)
+{
+	unsigned int begins = guest_index(page, 0);
+
+	if (theirs <= begins)
+		return 0;
+	/* A 32-bit entry above level 1 maps what two of ours do. */
+	if (page->role.format == UMBRA_FORMAT_32BIT && page->role.level > 1)
+		return (theirs - begins) * 2;
+	return theirs - begins;
+}
+
 /**
  * umbra_guest_entries() - read entries of the guest's table
  * @vm: the VM
@@ -556,16 +569,8 @@ static void entries_written(struct umbra_vm *vm, const struct umbra_slot *slot,
 	unsigned int index;
 	u64 guest;
 
-	for (index = 0; index < UMBRA_ENTRIES; index++) {
-		unsigned int theirs = guest_index(page, index);
-
-		if (theirs < first) {
-			/* Not there yet: skip ahead in one step where indices run in parallel. */
-			if (page->role.format != UMBRA_FORMAT_32BIT)
-				index = first - 1;
-			continue;
-		}
-		if (theirs > last)
+	for (index = own_index(page, first); index < UMBRA_ENTRIES; index++) {
+		if (guest_index(page, index) > last)
 			break;
 		if (!umbra_entry_present(vm, page->table[index]))
 			continue;
