@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Every call of the ABI, used wrongly in every way there is.
 # each: PAGING=nested,shadow
+# also: --cpu vmx PAGING=nested
+# also: --cpu vmx-noug PAGING=shadow
 # files: tests/system/programs/build/abi
 # timeout: 240
 . ./lib.sh

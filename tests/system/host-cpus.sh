@@ -3,6 +3,7 @@
 # While a guest works, CPUs of the host go and come back, vCPUs are sent from one to
 # another, and the host goes to sleep as far as it gets without its hardware's help.
 # each: PAGING=nested
+# also: --cpu vmx --smp 2
 # timeout: 300
 . ./lib.sh
 

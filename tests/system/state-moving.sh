@@ -8,6 +8,7 @@
 # each: MOVE=both-exceptions,both-mmio,both-pagetables,both-paging,both-segments,both-segments32,both-smp,both-linux,nested-paging32,shadow-paging32
 # host: --kernel 6.1
 # host: --kernel 6.12 MOVE=both-paging,both-smp
+# also: --cpu vmx MOVE=both-exceptions,both-paging,both-segments,nested-paging32
 # files: tests/system/programs/build/hoprun tests/guests/bare/build/*.elf
 # timeout: 400
 . ./lib.sh
