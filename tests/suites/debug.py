@@ -15,7 +15,7 @@ from . import pool, system
 
 # Of the names of tests.
 CHOICE = ("abi[", "bare[nested,exceptions", "bare[shadow,exceptions", "bare[shadow,paging,",
-          "bare[shadow,smp", "hostmem[shadow,2", "linux-boot[shadow,6.1,2", "module-reload")
+          "bare[shadow,smp", "host-cpus", "hostmem[shadow,2", "hostregs", "linux-boot[shadow,6.1,2", "module-reload")
 # Everything takes several times as long.
 SLOWER = 4
 

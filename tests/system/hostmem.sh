@@ -6,7 +6,6 @@
 # host: --kernel 6.1
 # host: --kernel 6.12 CPUS=2
 # also: --cpu vmx PAGING=nested CPUS=1
-# also: --cpu vmx --smp 2 PAGING=shadow CPUS=2
 # files: tests/system/programs/build/hostmem
 # timeout: 240
 . ./lib.sh
