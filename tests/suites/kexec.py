@@ -74,7 +74,6 @@ class Case:
         log.unlink(missing_ok=True)
 
 
-# On 6.12 the module has a part in what a crash does, on 6.1 the kernel does it alone.
 CASES = (("6.1", "svm", "now", "shadow"), ("6.12", "svm", "crash", "nested"),
          ("6.1", "vmx", "now", "shadow"), ("6.12", "vmx", "crash", "nested"))
 
