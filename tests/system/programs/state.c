@@ -776,7 +776,7 @@ static enum outcome nmi_after(const uint8_t *code, unsigned int length, bool mov
 	if (outcome == WRONG)
 		for (i = 0; i < t.count; i++)
 			printf("%#x %u %#lx\n", t.event[i].what, t.event[i].len, t.event[i].data);
-	/* Until NMIs are unmasked: on Bochs' VT-x the next guest has them as this one leaves them. */
+	/* Until NMIs are unmasked: Bochs' VT-x has the next guest find them as they are left. */
 	while (outcome != WRONG && !run(&vm.vcpu[0]) && !answer(&vm.vcpu[0], &t))
 		;
 	vm_destroy(&vm);
