@@ -4,7 +4,7 @@
 # each: PAGING=nested,shadow
 # each: HOW=swap,compact,split
 # host: --kernel 6.1
-# host: --kernel 6.12 PAGING=shadow HOW=swap,split
+# host: --kernel 6.12 PAGING=shadow HOW=swap
 # timeout: 240
 . ./lib.sh
 

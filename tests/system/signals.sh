@@ -3,7 +3,8 @@
 # A signal ends vmctl at any time, and nothing of the VM is left.
 # each: PAGING=nested,shadow
 # each: SIGNAL=KILL,TERM
-# host: --kernel 6.1
+# host: --kernel 6.1 SIGNAL=KILL
+# host: --kernel 6.1 PAGING=nested SIGNAL=TERM
 # host: --kernel 6.12 SIGNAL=KILL
 . ./lib.sh
 
