@@ -3,7 +3,6 @@
 # Every call of the ABI, used wrongly in every way there is.
 # each: PAGING=nested,shadow
 # also: --cpu vmx PAGING=nested
-# also: --cpu vmx-noug PAGING=shadow
 # files: tests/system/programs/build/abi
 # timeout: 240
 . ./lib.sh

@@ -5,7 +5,6 @@
 # each: CPUS=1,2
 # host: --kernel 6.1
 # host: --kernel 6.12 CPUS=2
-# also: --cpu vmx PAGING=nested CPUS=1
 # files: tests/system/programs/build/hostmem
 # timeout: 240
 . ./lib.sh

@@ -3,7 +3,6 @@
 # A vCPU's state is exact: random states there and back, and guests that do not
 # notice that they are moved to another VM, of the same or of the other paging.
 # each: PAGING=nested,shadow
-# also: --cpu vmx PAGING=nested
 # files: tests/system/programs/build/state
 # timeout: 300
 . ./lib.sh
