@@ -4,7 +4,7 @@
 # each: PAGING=nested,shadow
 # each: CPUS=2,4
 # host: --smp 1 --kernel 6.1
-# host: --smp 1 --kernel 6.12 CPUS=2
+# host: --smp 1 --kernel 6.12 PAGING=shadow CPUS=2
 # timeout: 240
 . ./lib.sh
 

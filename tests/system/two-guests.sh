@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Two VMs at once, one of each paging mode, do not disturb each other.
-# also: --cpu vmx
 . ./lib.sh
 
 start "" --paging nested
