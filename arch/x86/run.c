@@ -434,11 +434,11 @@ int umbra_arch_vcpu_run(struct umbra_vcpu *vcpu)
 	while (ret > 0) {
 		ret = run_once(vcpu);
 		if (ret > 0 && unlikely(__xfer_to_guest_mode_work_pending())) {
-			if (need_resched())
-				schedule();
-			/* Now, as the next turn may last until others want the CPU again. */
+			/* A signal first: a turn may last until others want the CPU again. */
 			if (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
 				ret = -EINTR;
+			else
+				schedule();
 		}
 	}
 	umbra_fpu_put(vcpu);

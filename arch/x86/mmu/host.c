@@ -221,7 +221,8 @@ void umbra_host_put(struct umbra_host_page *hp)
  * @gfn: guest frame number
  * @err: what umbra_host_get() said
  *
- * Return: what umbra_mmu_fault() is to return.
+ * Return: what umbra_mmu_fault(), or an exit handler, is to return: 0 with the run page
+ * filled in, or @err if that is -EINTR or -ENOMEM.
  */
 int umbra_host_error(struct umbra_vcpu *vcpu, gfn_t gfn, int err)
 {

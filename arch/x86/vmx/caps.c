@@ -55,7 +55,6 @@ struct vmx_caps vmx_caps;
 
 /* IA32_VMX_MISC (A.6) */
 #define MISC_TIMER_SHIFT	0x1f
-#define LONGEST_TURN_MS	4
 
 /* IA32_VMX_EPT_VPID_CAP (A.10) */
 #define CAP_EPT_LEVELS_4	BIT_ULL(6)
@@ -275,6 +274,8 @@ static bool timer_is_wrong(void)
 			return true;
 	return false;
 }
+
+#define LONGEST_TURN_MS		4
 
 static void read_timer(void)
 {
