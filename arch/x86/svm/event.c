@@ -120,6 +120,9 @@ void svm_inject(struct umbra_vcpu *vcpu, enum umbra_event_kind kind)
 			inject_virq(vcpu);
 			break;
 		}
+		/* Whatever still waits behind it gets a window of its own. */
+		if (control->int_ctl & V_IRQ_MASK)
+			svm_close_interrupt_window(vcpu);
 		control->event_inj = vcpu->arch.interrupt.vector | SVM_EVENT_VALID |
 				     (vcpu->arch.interrupt.soft ? SVM_EVENT_SOFT : SVM_EVENT_INTR);
 		break;

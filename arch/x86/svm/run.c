@@ -141,6 +141,22 @@ static __always_inline bool tpr_is_zero(const struct vmcb_control_area *control,
 }
 
 /*
+ * What the CPU keeps for the guest was in use. A window that this exit came before may be
+ * open now: then what waits for it need not wait for an exit of its own. On Bochs up to at
+ * least 2.8 that would not come: V_IRQ does nothing there if RFLAGS.IF is set at VMRUN.
+ */
+static noinline void leave_virtual_apic(struct umbra_vcpu *vcpu, u8 tpr)
+{
+	u32 int_ctl = to_vmcb(vcpu)->control.int_ctl;
+
+	if ((int_ctl & V_TPR_MASK) != tpr)
+		umbra_lapic_set_cr8(vcpu, int_ctl & V_TPR_MASK);
+	if (int_ctl & V_IRQ_MASK && !to_svm(vcpu)->virq &&
+	    svm_can_inject(vcpu, UMBRA_EVENT_KIND_INTERRUPT))
+		umbra_request(vcpu, UMBRA_REQ_EVENT);
+}
+
+/*
  * The guest's SPEC_CTRL. It gets its bits beside the host's, as a CPU does that has a
  * field for them in the VMCB (15.37): so host code on the way in and out runs with at
  * least what the host has asked for. True: the host's is to be put back.
@@ -235,8 +251,8 @@ void svm_run(struct umbra_vcpu *vcpu)
 		svm_end_step(vcpu);
 	if (svm_nested(vcpu))
 		arch->cr3 = save->cr3;
-	if (unlikely((control->int_ctl & V_TPR_MASK) != tpr))
-		umbra_lapic_set_cr8(vcpu, control->int_ctl & V_TPR_MASK);
+	if (unlikely((control->int_ctl & (V_TPR_MASK | V_IRQ_MASK)) != tpr))
+		leave_virtual_apic(vcpu, tpr);
 	if (unlikely(arch->exit_code == SVM_EXIT_EXCP_BASE + X86_TRAP_MC))
 		umbra_host_machine_check();
 	if (trace_umbra_exit_enabled())

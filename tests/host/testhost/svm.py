@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """An AMD-V host: QEMU's own emulation (TCG) of a PC."""
 
+import contextlib
+import fcntl
+import os
 import shutil
 import socket
 import subprocess
@@ -61,19 +64,36 @@ def start_guest(guest):
                                 start_new_session=True)
 
 
+def _line(count):
+    """Return the two ends of the command's line, and the emulator's option for its own.
+
+    A socket, of which some hundred bytes that nobody has read yet, one by one, are
+    all that it holds. The emulator then has the host wait, in its own time, which
+    runs ahead of a reader's: not where a run is to repeat. There it is a pipe of a
+    size that nothing fills, and with input there is none.
+    """
+    if not count:
+        ours, theirs = socket.socketpair()
+        return ours, theirs, f"socket,id=line,fd={theirs.fileno()}"
+    ours, theirs = (os.fdopen(fd, mode, buffering=0) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 1 << 20)
+    return ours, theirs, f"file,id=line,path=/proc/self/fd/{theirs.fileno()}"
+
+
 def start(machine):
     """Start the emulator for a Machine; return its process and the line's two ends.
 
-    The first serial port is the kernel log, a file; the second is a socket
-    that carries the command's input and output.
+    The first serial port is the kernel log, a file; the second carries the
+    command's input and output.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs, line = _line(machine.count)
     args = [*_command(), "-accel", "tcg,thread=" + ("multi" if machine.parallel else "single"),
             "-cpu", machine.cpu_model or CPU_MODEL, "-m", machine.memory,
             "-kernel", machine.kernel.vmlinux, "-initrd", machine.initrd,
             "-append", machine.append,
             "-chardev", f"file,id=log,path={machine.log}", "-serial", "chardev:log",
-            "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line"]
+            "-chardev", line, "-serial", "chardev:line"]
     args += _COUNT if machine.count else ["-smp", str(machine.smp)]
     with theirs, open(machine.errors, "wb") as errors:
         process = subprocess.Popen(  # pylint: disable=consider-using-with

@@ -142,6 +142,21 @@ static void test_self_ipi(void)
 	check_eq(count[0x42], 1, "interrupts of a vector sent twice");
 }
 
+/* What a hypervisor's own timer brings meanwhile takes nothing from the guest's window. */
+static void test_held_off(void)
+{
+	int i;
+
+	set_up();
+	for (i = 0; i < 10; i++) {
+		apic_self_ipi(0x41);
+		delay_ms(10);
+		check_eq(count[0x41], i, "interrupts while they are off");
+		open_window();
+		check_eq(count[0x41], i + 1, "interrupts");
+	}
+}
+
 static void test_irr_isr(void)
 {
 	set_up();
@@ -706,6 +721,7 @@ const struct test guest_tests[] = {
 	{ "registers", test_registers },
 	{ "software-disable", test_software_disable },
 	{ "self-ipi", test_self_ipi },
+	{ "held-off", test_held_off },
 	{ "irr-isr", test_irr_isr },
 	{ "tpr", test_tpr },
 	{ "cr8", test_cr8 },
