@@ -115,6 +115,18 @@ void umbra_arch_exit(void)
 	umbra_mmu_module_exit();
 }
 
+/* The CPU has it; how many levels the host's own tables have does not matter. */
+static bool has_la57(void)
+{
+	const struct umbra_cpuid_entry *e;
+	unsigned int n = umbra_cpuid_supported(&e);
+
+	for (; n; n--, e++)
+		if (e->leaf == 7 && !e->subleaf)
+			return e->ecx & BIT(X86_FEATURE_LA57 & 31);
+	return false;
+}
+
 /**
  * umbra_arch_cap() - UMBRA_CHECK_CAP
  * @cap: enum umbra_cap_nr, in range
@@ -134,7 +146,7 @@ u64 umbra_arch_cap(u32 cap, char *reason)
 	case UMBRA_CAP_PAGING_SHADOW:
 		return 1;
 	case UMBRA_CAP_LA57:
-		if (boot_cpu_has(X86_FEATURE_LA57))
+		if (has_la57())
 			return 1;
 		strscpy(reason, "the CPU has no 5-level paging", UMBRA_REASON_LEN);
 		return 0;

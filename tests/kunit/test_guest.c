@@ -43,12 +43,13 @@ static void random_guest(struct kunit *test)
 {
 	const struct kind *kind = test->param_value;
 	const struct svm_caps real = svm_caps;
+	char reason[UMBRA_REASON_LEN];
 	const char *wrong = NULL;
 	struct guest *g;
 	unsigned int i;
 
-	if (kind->format == MODEL_5LEVEL && !boot_cpu_has(X86_FEATURE_LA57)) {
-		kunit_skip(test, "the CPU has no 5-level paging");
+	if (kind->format == MODEL_5LEVEL && !umbra_arch_cap(UMBRA_CAP_LA57, reason)) {
+		kunit_skip(test, "%s", reason);
 		return;
 	}
 	random_seed(test, kind - kinds);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# With 5-level paging on the host, guests of 5 and of 4 levels.
+# On a CPU with 5-level paging, guests of 5 and of 4 levels.
 # each: PAGING=nested,shadow
 # each: ARG=la57,no5lvl
 # host: --cpu-model max --kernel 6.12
