@@ -39,7 +39,7 @@ static void mask_nmi(struct umbra_vcpu *vcpu, bool masked)
 
 /**
  * svm_set_blocking() - set what holds events off
- * @vcpu: the vCPU, loaded
+ * @vcpu: the vCPU, loaded, its RIP where it is to be
  * @blocking: UMBRA_EVENT_SHADOW_*, UMBRA_EVENT_NMI_MASKED
  */
 void svm_set_blocking(struct umbra_vcpu *vcpu, u32 blocking)
@@ -52,6 +52,8 @@ void svm_set_blocking(struct umbra_vcpu *vcpu, u32 blocking)
 		*state |= SVM_INTERRUPT_SHADOW_MASK;
 	else
 		*state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	svm->shadow = svm_caps.loses_shadow && *state & SVM_INTERRUPT_SHADOW_MASK;
+	svm->shadow_rip = vcpu->arch.rip;
 	if (nmi != svm->nmi_masked)
 		mask_nmi(vcpu, nmi);
 }
@@ -237,7 +239,8 @@ static void watch_iret(struct umbra_vcpu *vcpu)
 
 /*
  * What the CPU was told of a shadow at the last entry it has forgotten. If it left
- * the guest before the instruction there, that is still to come.
+ * the guest before the instruction there, that is still to come: all exits are before
+ * an instruction, but for the trap after a step.
  */
 static void keep_shadow(struct umbra_vcpu *vcpu)
 {
@@ -245,8 +248,7 @@ static void keep_shadow(struct umbra_vcpu *vcpu)
 	struct vmcb_control_area *control = &svm->vmcb->control;
 
 	if (svm->shadow && svm->shadow_rip == vcpu->arch.rip &&
-	    (vcpu->arch.exit_reason == SVM_EXIT_INTR || vcpu->arch.exit_reason == SVM_EXIT_NMI ||
-	     vcpu->arch.exit_reason == SVM_EXIT_VINTR))
+	    vcpu->arch.exit_reason != SVM_EXIT_EXCP_BASE + X86_TRAP_DB)
 		control->int_state |= SVM_INTERRUPT_SHADOW_MASK;
 	svm->shadow = control->int_state & SVM_INTERRUPT_SHADOW_MASK;
 	svm->shadow_rip = vcpu->arch.rip;

@@ -111,7 +111,7 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * @fast_event: what is in EVENTINJ is still pending to the rest of the module
  * @awaiting_iret: the IRET at @iret_rip has been let through
  * @iret_done: it has been executed when the last exit came
- * @shadow: loses_shadow: the guest was in a shadow at the last exit, at @shadow_rip
+ * @shadow: loses_shadow: the guest is in a shadow, which ends with the instruction at @shadow_rip
  * @unfinished: any of those from @virq to @shadow, for svm_complete_exit()
  * @shadow_rip: see @shadow
  * @iret_rip: see @awaiting_iret
