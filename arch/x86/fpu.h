@@ -70,9 +70,13 @@ static __always_inline void umbra_fpu_restore(struct fpstate *fpstate)
 	struct xregs_state *area = &fpstate->regs.xsave;
 	u64 mask = XFEATURE_MASK_FPSTATE;
 
-	/* FXRSTOR and XRSTOR of older AMD CPUs leave some of the x87 state as it was. */
+	/*
+	 * FXRSTOR and XRSTOR of older AMD CPUs leave the last instruction's address and
+	 * operand as they were. FNINIT clears both; an instruction to replace them, as the
+	 * kernel has it, would tell the guest where this code is.
+	 */
 	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
-		asm volatile("fnclex; emms; fildl %[any]" : : [any] "m" (*fpstate));
+		asm volatile("fninit");
 	asm volatile("1: " ALTERNATIVE("xrstor64 (%[area])",
 				       "xrstors64 (%[area])", X86_FEATURE_XSAVES)
 		     "\n2:\n"
