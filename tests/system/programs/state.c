@@ -709,16 +709,14 @@ static const uint8_t nmi_handler[] = {
 	0x48, 0xcf,					/* iretq */
 };
 
-enum outcome { RIGHT, TOO_EARLY, WRONG };
-
-static enum outcome nmi_after(const uint8_t *code, unsigned int length, bool moving)
+/* Does an NMI that waits in the shadow come right after this instruction? */
+static bool nmi_after(const uint8_t *code, unsigned int length, bool moving)
 {
 	static struct trace t;
 	static struct snapshot s;
 	uint64_t gate[2] = { 0x9000 | 0x8e0000000000ULL | (uint64_t)LONG_CS << 16, 0 };
 	const uint32_t flags = 0x46;
-	enum outcome outcome = WRONG;
-	bool last = false, ok = true;
+	bool last = false, ok = true, right;
 	unsigned int i;
 	struct vm vm;
 
@@ -761,20 +759,16 @@ static enum outcome nmi_after(const uint8_t *code, unsigned int length, bool mov
 	for (i = 0; i < t.count; i++)
 		if (t.event[i].what == TRACE && t.event[i].len == 4)
 			break;
-	if (ok && t.count - i == 4 && t.event[i].data == 2 && t.event[i + 2].data == flags) {
-		if (t.event[i + 1].data == CODE + length)
-			outcome = RIGHT;
-		else if (!i && t.event[1].data == CODE)
-			outcome = TOO_EARLY;
-	}
-	if (outcome == WRONG)
+	right = ok && t.count - i == 4 && t.event[i].data == 2 &&
+		t.event[i + 1].data == CODE + length && t.event[i + 2].data == flags;
+	if (!right)
 		for (i = 0; i < t.count; i++)
 			printf("%#x %u %#lx\n", t.event[i].what, t.event[i].len, t.event[i].data);
 	/* Until NMIs are unmasked: Bochs' VT-x has the next guest find them as they are left. */
-	while (outcome != WRONG && !run(&vm.vcpu[0]) && !answer(&vm.vcpu[0], &t))
+	while (right && !run(&vm.vcpu[0]) && !answer(&vm.vcpu[0], &t))
 		;
 	vm_destroy(&vm);
-	return outcome;
+	return right;
 }
 
 static void nmi_in_shadow(void)
@@ -784,7 +778,7 @@ static void nmi_in_shadow(void)
 
 	for (i = 0; i < ARRAY_SIZE(shadowed); i++)
 		for (way = 0; way < 2; way++)
-			check(nmi_after(shadowed[i].code, shadowed[i].length, way) == RIGHT,
+			check(nmi_after(shadowed[i].code, shadowed[i].length, way),
 			      "NMI waits for %s in a shadow%s", shadowed[i].name,
 			      way ? ", moved" : "");
 }
